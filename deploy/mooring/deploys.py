@@ -1,0 +1,85 @@
+"""The deploys: the one composition of operations that every front door runs.
+
+    pyinfra INVENTORY mooring.deploys.workspace topic=fix-login repo=…
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from pyinfra import logger
+from pyinfra.api.deploy import deploy
+from pyinfra.api.host import Host
+from pyinfra.context import ctx_host
+
+from .errors import MooringError
+from .handle import Report, Workspace
+from .model import request
+from .operations.cache import cache
+from .operations.claim import claim, released
+from .operations.envrc import envrc
+from .operations.files import files
+from .operations.session import session
+from .operations.worktree import removed, worktree
+from .registry import Registry
+
+PROVISION = (
+    ("Cache", cache),
+    ("Claim", claim),
+    ("Worktree", worktree),
+    ("Files", files),
+    ("Envrc", envrc),
+    ("Session", session),
+)
+RETIRE = (("Worktree", removed), ("Record", released))
+
+registry = functools.cache(Registry)
+"""The registry of this process."""
+
+
+@deploy("Workspace")
+def workspace(**data: Any) -> None:
+    """Have the workspace that the data describes (`topic`, `repo` and what else a Request has)."""
+    _on_host(data, provision)
+
+
+@deploy("Retire")
+def retire(**data: Any) -> None:
+    """Have no workspace of that `topic` and `repo`, and lose nothing."""
+    _on_host(data, end)
+
+
+def provision(handle: Workspace) -> None:
+    """Queue what makes the workspace so. Raises MooringError for what stands in the way."""
+    if not handle.pending:
+        handle.tell(handle.plan.notes)
+    _queue(handle, PROVISION)
+
+
+def end(handle: Workspace) -> None:
+    """Queue the end of a workspace. Raises MooringError if something would be lost."""
+    handle.scan = True
+    handle.check_end()
+    _queue(handle, RETIRE)
+
+
+def _queue(handle: Workspace, operations: tuple[tuple[str, Any], ...]) -> None:
+    for name, operation in operations:
+        operation(handle, name=f"{name} of {handle.request.topic}")
+
+
+def _on_host(data: dict[str, Any], compose: Callable[[Workspace], None]) -> None:
+    """Compose on the host in context; a refusal is said in a sentence and fails this host alone."""
+    host = ctx_host.get()
+    try:
+        compose(Workspace(request(data), host, _report(host), registry))
+    except MooringError as error:
+        for line in error.lines():
+            logger.error(f"{host.print_prefix}{line}")
+        host.state.fail_hosts({host})
+
+
+def _report(host: Host) -> Report:
+    return lambda text: logger.warning(f"{host.print_prefix}{text}")

@@ -1,0 +1,118 @@
+"""The environment of a workspace: its fixed names, and how the spec's `env` is rendered. Pure."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from . import config
+from .model import slug
+
+OURS = re.compile(r"WORK_(TOPIC|BRANCH|AGENT|REPO|ISSUE|PIPELINE_ID)|PORT(_[A-Z0-9_]+)?|CLAUDE_SESSION_ID")
+"""Names that never leak from one workspace's environment into another's."""
+
+
+class Named(Protocol):
+    """What an environment needs to know of a workspace; a Record has it, and an index row."""
+
+    @property
+    def topic(self) -> str:
+        """The topic."""
+
+    @property
+    def branch(self) -> str:
+        """The branch."""
+
+    @property
+    def base(self) -> str:
+        """The base's name."""
+
+    @property
+    def agent(self) -> str:
+        """The agent."""
+
+    @property
+    def repo(self) -> str:
+        """The repo's identity."""
+
+    @property
+    def source(self) -> str:
+        """The repo as `--repo` takes it."""
+
+    @property
+    def issue(self) -> str:
+        """The issue's key, or ''."""
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline's id, or ''."""
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """Ports by variable name."""
+
+
+def fixed(workspace: Named) -> dict[str, str]:
+    """The names every workspace has, but for the session's; an empty value means: unset."""
+    return {
+        "WORK_TOPIC": workspace.topic,
+        "WORK_BRANCH": workspace.branch,
+        "WORK_AGENT": workspace.agent,
+        "WORK_REPO": workspace.source,
+        "WORK_ISSUE": workspace.issue,
+        "WORK_PIPELINE_ID": workspace.pipeline,
+        **{name: str(port) for name, port in workspace.ports.items()},
+    }
+
+
+def port_name(name: str) -> str:
+    """`PORT` for the unnamed one, `PORT_WEB` for `web`."""
+    return f"PORT_{name.upper().replace('-', '_')}" if name else "PORT"
+
+
+def template_names(
+    topic: str, agent: str, issue: str, repo: str, base: str, branch: str
+) -> dict[str, str]:
+    """What templates in the spec may name, but for ports; `date` is today's month and day."""
+    return {
+        "topic": topic,
+        "slug": slug(topic),
+        "agent": agent,
+        "issue": issue,
+        "repo": repo,
+        "base": base,
+        "branch": branch,
+        "date": time.strftime("%m%d"),
+    }
+
+
+def check_env(env: Mapping[str, str], names: Mapping[str, str], ports: Iterable[str]) -> None:
+    """Raise MooringError if a value names what will not be there."""
+    known = {**names, **dict.fromkeys(ports, "0")}
+    for key, value in env.items():
+        config.render(value, known, f"env.{key}")
+
+
+def render_env(env: Mapping[str, str], workspace: Named) -> dict[str, str]:
+    """The spec's `env` for a workspace whose ports are known."""
+    names = template_names(
+        workspace.topic,
+        workspace.agent,
+        workspace.issue,
+        workspace.repo,
+        workspace.base,
+        workspace.branch,
+    )
+    names.update({name: str(port) for name, port in workspace.ports.items()})
+    return {key: config.render(value, names, f"env.{key}") for key, value in env.items()}
+
+
+def process(
+    inherited: Mapping[str, str], workspace: Named, session: str, trusted: Mapping[str, str]
+) -> dict[str, str]:
+    """A process's whole environment in the workspace: what it inherits, less another's, plus ours."""
+    kept = {name: value for name, value in inherited.items() if not OURS.fullmatch(name)}
+    ours = {**fixed(workspace), "CLAUDE_SESSION_ID": session}
+    return {**kept, **{name: value for name, value in ours.items() if value}, **trusted}

@@ -1,0 +1,1 @@
+"""What the probe reads: one shell fragment and its parser per noun, joined in `workspace.py`."""

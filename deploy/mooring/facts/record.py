@@ -1,0 +1,78 @@
+"""Records on the target: how one stands on disk, and which are there for an agent and topic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ..model import Key, Record, parse_record
+from ..repo import source_key
+from ..script import content
+
+FRAGMENT = r"""
+r_repo= r_source= r_state= r_worktree= r_branch= r_base= r_commit= r_session= record=
+load() { # the fields of a record that the probe itself needs, in one sed
+  {
+    IFS= read -r r_repo; IFS= read -r r_source; IFS= read -r r_state; IFS= read -r r_worktree
+    IFS= read -r r_branch; IFS= read -r r_base; IFS= read -r r_commit; IFS= read -r r_session
+  } <<FIELDS
+$(sed -n -e '/^"repo": "/bk' -e '/^"source": "/bk' -e '/^"state": "/bk' \
+    -e '/^"worktree": "/bk' -e '/^"branch": "/bk' \
+    -e '/^"base": "/bk' -e '/^"commit": "/bk' -e '/^"session": "/bk' -e d \
+    -e :k -e 's/^"[a-z]*": "\(.*\)",\{0,1\}$/\1/' -e "$unescape" -e p "$1")
+FIELDS
+}
+probe_record() { # says every record of this agent and topic; loads the one of this repo
+  for _file in "$root/records"/*/"$agent/$topic.json"; do
+    [ -f "$_file" ] || continue
+    say_file record "$_file"
+    load "$_file"
+    if [ "$r_repo" = "$identity" ] || [ "$r_source" = "$repo" ]; then record=$_file; fi
+  done
+  if [ -n "$record" ]; then
+    load "$record"
+    # A topic used anew after its end chooses base, branch and path again.
+    if [ -z "$resumes" ] && [ "$r_state" = ended ]; then r_worktree= r_branch= r_base=; fi
+  else r_repo= r_source= r_state= r_worktree= r_branch= r_base= r_commit= r_session=; fi
+}
+"""
+
+
+def find(files: Sequence[bytes], identity: str, source: str) -> Record | None:
+    """The repo's own record among those found: by identity, or where the repo is gone by path."""
+    records = [parse_record(raw) for raw in files]
+    same = [record for record in records if record.repo == identity]
+    same += [record for record in records if record.source == source]
+    return same[0] if same else None
+
+
+def path(key: Key) -> str:
+    """Where the record lives, relative to the root."""
+    return f"records/{source_key(key.repo)}/{key.agent}/{key.topic}.json"
+
+
+def text(record: Record) -> str:
+    """A record as its file's text: JSON with one key a line, which sh reads with sed."""
+    fields: dict[str, Any] = msgspec.to_builtins(record)
+    lines = [f'"{name}": {_value(value, name)}' for name, value in fields.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _value(value: Any, name: str) -> str:
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(f" {_json(item)}" for item in value) + "\n]"
+    if isinstance(value, dict) and name != "ports":
+        items = (f" {_json(key)}: {_json(item)}" for key, item in value.items())
+        return "{\n" + ",\n".join(items) + "\n}"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def from_answer(lines: Sequence[str]) -> Record:
+    """The record that a script printed as base64."""
+    return parse_record(content("".join(lines)))

@@ -1,0 +1,29 @@
+"""The target itself: who we are there, where Mooring's root is, which programs it has."""
+
+from __future__ import annotations
+
+import msgspec
+
+FRAGMENT = r"""
+probe_target() {
+  _id=; [ -f "$root/id" ] && IFS= read -r _id <"$root/id"
+  say target_id "$_id"
+  say root "$root"
+  say direnv "$(command -v direnv)"
+  say git "$(command -v git)"
+}
+"""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """`id` is '' before the first claim; a program is its path, or '' where it isn't installed."""
+
+    id: str
+    root: str
+    direnv: str
+    git: str
+
+
+def parse(said: dict[str, str]) -> Target:
+    """The target among what the probe said."""
+    return Target(said["target_id"], said["root"], said["direnv"], said["git"])

@@ -1,0 +1,126 @@
+"""The only probe: every noun's fragment in one script, one command, one answer."""
+
+from __future__ import annotations
+
+import msgspec
+from pyinfra.api.command import StringCommand
+from pyinfra.api.facts import FactBase
+
+from .. import script
+from ..model import Record
+from . import files, record, repo, session, target, worktree
+
+_MAIN = r"""
+main() {
+  locate
+  probe_target
+  probe_record
+  probe_repo
+  probe_worktree
+  probe_refs
+  probe_blobs
+  probe_files
+  probe_session
+  probe_scan
+  say end
+}
+answer main
+"""
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What the probe is asked. Empty strings mean: as recorded, else by default."""
+
+    identity: str
+    source: str
+    root: str
+    agent: str
+    topic: str
+    base: str
+    branch: str
+    fallback_branch: str
+    """Where neither the request nor a record names a branch."""
+    seen: str
+    """The commit the registry saw last."""
+    resumes: bool = False
+    """Whether an ended record's base, branch and path still count."""
+    new_worktree: bool = False
+    include: tuple[str, ...] | None = None
+    """Patterns of files to provision; None: those recorded."""
+    scan: bool = False
+    excludes: tuple[str, ...] = ()
+    """Pathspecs of what doesn't count in a scan."""
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """Everything the probe saw, by noun."""
+
+    target: target.Target
+    repo: repo.Repo
+    record: Record | None
+    worktree: worktree.Worktree
+    files: files.Files
+    session: session.Session
+
+
+def text(question: Question) -> script.Stdin:
+    """The probe's script."""
+    leaf = question.topic if question.agent == "dev" else f"{question.agent}@{question.topic}"
+    variables = {
+        "root": question.root,
+        "identity": question.identity,
+        "source": question.source,
+        "agent": question.agent,
+        "topic": question.topic,
+        "leaf": leaf,
+        "base": question.base,
+        "branch": question.branch,
+        "fallback_branch": question.fallback_branch,
+        "seen": question.seen,
+        "resumes": "yes" if question.resumes else "",
+        "worktree": "",
+        "new_worktree": "yes" if question.new_worktree else "",
+        "include": "\n".join(question.include or ()),
+        "include_known": "" if question.include is None else "yes",
+        "scan": "yes" if question.scan else "",
+        "excludes": "\n".join(question.excludes),
+    }
+    nouns = (target, repo, record, worktree, files, session)
+    return script.compose(variables, script.ANSWER, *(noun.FRAGMENT for noun in nouns), _MAIN)
+
+
+def parse(lines: list[str], identity: str) -> Observed:
+    """What the probe's answer says. Raises MooringError if it is cut short or unreadable."""
+    pairs = script.decode(lines)
+    said = dict(pairs)
+
+    def every(name: str) -> list[str]:
+        return [value for key, value in pairs if key == name]
+
+    seen_repo = repo.parse(said, identity)
+    records = [script.content(value) for value in every("record")]
+    return Observed(
+        target=target.parse(said),
+        repo=seen_repo,
+        record=record.find(records, seen_repo.identity, seen_repo.source),
+        worktree=worktree.parse(said, every("registered")),
+        files=files.parse(said, every("visible")),
+        session=session.parse(said, every("transcript")),
+    )
+
+
+class Probe(FactBase[list[str]]):
+    """The probe as a pyinfra fact: the answer's lines, or None if the target did not answer.
+
+    They are parsed where an error can be told apart per host: one that a fact raises stops all.
+    """
+
+    abstract = False
+
+    def command(self) -> StringCommand:
+        """The script travels on stdin, not in argv."""
+        return StringCommand(script.RUN)
+
+    def process(self, output: list[str]) -> list[str]:
+        """The lines as they came."""
+        return output

@@ -1,0 +1,74 @@
+"""What ending a workspace would lose, judged from a scan of its worktree. Pure."""
+
+from __future__ import annotations
+
+from .errors import MooringError
+from .facts.workspace import Observed
+from .model import Request
+
+SHOWN = 20
+
+_KINDS = {"??": "untracked", "!!": "ignored"}
+
+
+def judge(request: Request, observed: Observed) -> None:
+    """Raise MooringError, listing each item, if anything would be lost; ``--force`` accepts that.
+
+    What git has locked, or no longer knows as a worktree, is refused or left alone either way.
+    """
+    worktree, topic = observed.worktree, request.topic
+    found = worktree.registered
+    if found and found.locked and not found.half_made:
+        raise MooringError(
+            f"Cannot end {topic!r}: git has its worktree locked ({found.locked[1:] or 'no reason'})",
+            f"git --git-dir {observed.repo.common} worktree unlock {worktree.path}",
+        )
+    if request.force or (found and found.half_made) or worktree.kind in ("", "empty"):
+        return
+    if worktree.scan is None:
+        raise MooringError(
+            f"Cannot end {topic!r}: {worktree.path} is no worktree of {observed.repo.source} "
+            "any more, so what is in it cannot be judged",
+            f"mooring end {topic} --force    # forgets the workspace, leaves the directory",
+        )
+    items = losses(worktree.scan, provisioned(observed))
+    if items:
+        more = [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
+        raise MooringError(
+            "\n".join([f"Cannot end {topic!r}: this would be lost:", *items[:SHOWN], *more]),
+            f"git -C {worktree.path} add -A && git -C {worktree.path} commit",
+            f"mooring end {topic} --force    # loses it; commits stay",
+        )
+
+
+def provisioned(observed: Observed) -> frozenset[str]:
+    """Paths that are still as Mooring wrote them."""
+    record = observed.record
+    written = {**record.files, **record.generated} if record else {}
+    present = observed.files.present
+    return frozenset(path for path, value in written.items() if present.get(path) == value)
+
+
+def losses(scan: str, ours: frozenset[str]) -> list[str]:
+    """The items of a scan that exist nowhere else, one line each.
+
+    Raises MooringError if the scan itself failed: that never means there is nothing.
+    """
+    lines = scan.splitlines()
+    if not lines or lines[-1] != "end":
+        raise MooringError("Cannot judge the worktree: looking at it was cut short")
+    items = []
+    for line in lines[:-1]:
+        mark, _, rest = line.partition(" ")
+        if mark in _KINDS:
+            if rest not in ours:
+                items.append(f"  {_KINDS[mark]}: {rest}")
+        elif mark == "in-progress":
+            items.append(f"  in progress: {rest}")
+        elif mark == "commit":
+            items.append(f"  commit on no branch: {rest[:12]}")
+        elif len(line) > 3 and line[2] == " ":
+            items.append(f"  uncommitted: {line}")
+        else:
+            raise MooringError(f"Cannot judge the worktree: git said {line!r}")
+    return items

@@ -1,0 +1,219 @@
+"""The words of the domain as frozen data, and what makes each of them valid."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from .errors import MooringError, usage
+
+TOPIC = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+SESSION = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
+_LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+
+
+class State(StrEnum):
+    """How far a workspace is: claimed but not finished, whole, or gone."""
+
+    PARTIAL = "partial"
+    READY = "ready"
+    ENDED = "ended"
+
+
+class Needs(StrEnum):
+    """What must be there already for a provision to make sense."""
+
+    NOTHING = "nothing"
+    RECORD = "record"
+    """`resume --launch none`: an earlier workspace of this topic."""
+    TRANSCRIPT = "transcript"
+    """`resume`: a conversation."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for, checked; from host data, or from the command line."""
+
+    topic: str
+    repo: str
+    agent: str = "dev"
+    base: str = ""
+    branch: str = ""
+    issue: str = ""
+    pipeline: str = ""
+    root: str = ""
+    fetch: bool = False
+    new_worktree: bool = False
+    force: bool = False
+    needs: Needs = Needs.NOTHING
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The truth about one workspace on a target, kept in one JSON file there.
+
+    `start` is the commit its branch began at, `commit` the last one seen; `owns_branch` says that
+    the branch was made here. `files` maps each provisioned path, `generated` each path Mooring
+    composed, to the sha256 of the content that was written.
+    """
+
+    version: int = 1
+    target: str
+    repo: str
+    source: str
+    agent: str
+    topic: str
+    issue: str = ""
+    pipeline: str = ""
+    state: State
+    worktree: str
+    branch: str
+    owns_branch: bool
+    base: str
+    start: str
+    commit: str
+    session: str
+    ports: dict[str, int]
+    created: int
+    """Seconds since the epoch, as `updated`."""
+    updated: int
+    by: str
+    """Who claimed it: user@host of the controller."""
+    include: list[str] = []
+    files: dict[str, str] = {}
+    generated: dict[str, str] = {}
+
+    @property
+    def key(self) -> Key:
+        """What names this workspace on its target."""
+        return Key(self.repo, self.agent, self.topic)
+
+
+class Key(msgspec.Struct, frozen=True):
+    """What names a workspace on a target, and a session everywhere."""
+
+    repo: str
+    agent: str
+    topic: str
+
+
+def request(data: dict[str, Any]) -> Request:
+    """Check what a front door was given. Raises a usage error that names the first bad value."""
+    known = set(Request.__struct_fields__)
+    given = {name: value for name, value in data.items() if value not in (None, "")}
+    if unknown := sorted(given.keys() - known):
+        raise usage(f"Cannot provision: unknown data {unknown[0]!r}", f"known: {sorted(known)}")
+    for name in ("topic", "repo"):
+        if name not in given and data.get(name) is None:
+            raise usage(f"Cannot provision: no {name} was given", f"--data {name}=…")
+    checked = {name: _CHECKS[name](name, value) for name, value in given.items()}
+    for name in ("topic", "repo"):
+        if name not in checked:
+            checked[name] = _CHECKS[name](name, data.get(name))
+    return Request(**checked)
+
+
+def check_topic(name: str, value: object) -> str:
+    """A topic: 1-64 of `a-z 0-9 -`, starting with a letter or digit."""
+    return _word(name, value, TOPIC, "1-64 of a-z 0-9 -, starting with a letter or digit")
+
+
+def check_agent(name: str, value: object) -> str:
+    """An agent: 1-32 of `a-z 0-9 _ -`, starting with a letter or digit."""
+    return _word(name, value, AGENT, "1-32 of a-z 0-9 _ -, starting with a letter or digit")
+
+
+def _word(name: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
+    if not isinstance(value, str):
+        raise usage(
+            f"Cannot use {value!r} as {name}: pyinfra read it as {type(value).__name__}, "
+            "not as text",
+            f"--data '{name}=\"…\"'    # quoted, so that it stays text",
+        )
+    if not pattern.fullmatch(value):
+        raise usage(f"Cannot use {_shown(value)} as {name}: it must be {rule}")
+    return value
+
+
+def check_ref(name: str, value: object) -> str:
+    """A branch, tag or commit as git would accept it (git-check-ref-format(1))."""
+    if not isinstance(value, str):
+        value = str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    parts = value.split("/")
+    bad = (
+        not value
+        or len(value.encode()) > 200
+        or value.startswith("-")
+        or value == "@"
+        or value.endswith(".")
+        or _REF_FORBIDDEN.search(value)
+        or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    )
+    if bad:
+        raise usage(f"Cannot use {_shown(value)} as {name}: git does not accept it as a ref name")
+    return value
+
+
+def _label(name: str, value: object) -> str:
+    text = str(value)
+    if isinstance(value, bool) or not _LABEL.fullmatch(text) or text.startswith("-"):
+        raise usage(f"Cannot use {_shown(text)} as {name}: it must be one line of text")
+    return text
+
+
+def _root(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value.startswith("/") or not _LABEL.fullmatch(value):
+        raise usage(f"Cannot use {value!r} as {name}: it must be an absolute path on the target")
+    return value.rstrip("/")
+
+
+def _repo(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise usage(f"Cannot use {value!r} as {name}: it must be a URL or a path")
+    return value
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise usage(f"Cannot use {value!r} as {name}: it must be true or false")
+    return value
+
+
+_CHECKS: dict[str, Any] = {
+    "topic": check_topic,
+    "agent": check_agent,
+    "repo": _repo,
+    "base": check_ref,
+    "branch": check_ref,
+    "issue": _label,
+    "pipeline": _label,
+    "root": _root,
+    "fetch": _flag,
+    "new_worktree": _flag,
+    "force": _flag,
+    "needs": lambda _name, value: Needs(value),
+}
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 80 else value[:77] + "...")
+
+
+def slug(topic: str) -> str:
+    """The topic with `_` for `-`: safe as a database or compose project name."""
+    return topic.replace("-", "_")
+
+
+def parse_record(text: bytes) -> Record:
+    """The record in a file's content. Raises MooringError if it isn't one of ours."""
+    try:
+        return msgspec.json.decode(text, type=Record)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise MooringError(f"Cannot read the workspace's record: {error}") from None
+
+
+REQUEST_DATA = tuple(name for name in Request.__struct_fields__ if name != "needs")
+"""The host data that make a Request."""

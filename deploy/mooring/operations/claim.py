@@ -1,0 +1,142 @@
+"""The claim: the record of a workspace, with its ports and session, taken under the target's lock."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from hashlib import sha256
+
+import msgspec
+from pyinfra.api.command import PyinfraCommand
+
+from ..facts import record as record_file
+from ..handle import Workspace
+from ..model import Record, State
+from .shell import run, step
+
+PORTS = (20000, 12000)
+"""The first port and how many there are: below Linux's ephemeral range, 32768 and up."""
+
+_COMMON = r"""
+state_of() { if [ -f "$1" ]; then field state "$1"; fi; }
+sum_of() { if [ -f "$1" ]; then sha <"$1"; fi; }
+write_record() { # stdin becomes the record
+  mkdir -p -- "${record%/*}" && cat >"$record.$$" && mv -f -- "$record.$$" "$record" ||
+    die "Cannot write the record $record"
+}
+"""
+
+_CLAIM = r"""
+lock target
+if [ ! -s "$root/id" ]; then printf '%s\n' "$new_id" >"$root/id.$$" && mv -- "$root/id.$$" "$root/id"; fi
+IFS= read -r target_id <"$root/id"
+if [ "$(sum_of "$record")" != "$seen" ]; then
+  case $(state_of "$record") in
+    partial | ready) base64 <"$record"; exit 0 ;; # somebody was faster
+  esac
+fi
+session=$(if [ -f "$record" ]; then field session "$record"; fi)
+
+others() { find "$root/records" -name '*.json' ! -path "$record" -exec sed -n \
+  's/^"ports": {\(.*\)},\{0,1\}$/\1/p' {} + 2>/dev/null | sed 's/"[A-Z0-9_]*"://g' | tr -s ', ' '\n\n'
+}
+busy() { # local ports in use, in hex; sockets in TIME_WAIT (06) don't stop a bind
+  if [ -r /proc/net/tcp ]; then
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+      awk '$4 != "06" { sub(/.*:/, "", $2); print $2 }'
+  else netstat -an | awk '/^tcp/ { n = split($4, a, /[.:]/); printf "%04X\n", a[n] }'; fi
+}
+taken=" $(others | tr '\n' ' ') $(printf '%s\n' "$kept" | sed 's/.*=//' | tr '\n' ' ')"
+busy=" $(busy | tr '\n' ' ') "
+next=$(($(id -u) * 137 % count)) # users of one machine start apart
+tried=0
+free_port() {
+  while [ "$tried" -lt "$count" ]; do
+    port=$((first + next % count)) next=$((next + 1)) tried=$((tried + 1))
+    case $taken in *" $port "*) continue ;; esac
+    case $busy in *" $(printf '%04X' "$port") "*) continue ;; esac
+    return 0
+  done
+  die "Cannot claim a port: all from $first to $((first + count - 1)) are taken" "hint: mooring list"
+}
+ports=
+for name in $names; do
+  port=$(printf '%s\n' "$kept" | sed -n "s/^$name=//p")
+  if [ -z "$port" ]; then free_port; fi
+  ports="$ports${ports:+,}\"$name\":$port"
+done
+printf '%s' "$text" | sed -e "s/^\"ports\": .*/\"ports\": {$ports},/" \
+  -e "s/^\"target\": .*/\"target\": \"$target_id\",/" \
+  -e "${session:+s/^\"session\": .*/\"session\": \"$session\",/}" | write_record
+base64 <"$record"
+"""
+
+_FINISH = r"""
+lock target
+if [ "$(sum_of "$record")" != "$seen" ]; then
+  case $(state_of "$record") in
+    "$wanted_state") exit 0 ;; # somebody else did the same
+    *) die "Cannot finish: somebody else has just changed the workspace" "hint: mooring status" ;;
+  esac
+fi
+printf '%s' "$text" | write_record
+"""
+
+
+def record_names(workspace: Workspace, seen: Record | None, record: Record) -> dict[str, str]:
+    """The variables of a script that brings the record on the target from `seen` to `record`."""
+    text = record_file.text(seen).encode() if seen else b""
+    return {
+        "record": f"{workspace.observed.target.root}/{record_file.path(record.key)}",
+        "text": record_file.text(record),
+        "seen": sha256(text).hexdigest() if seen else "",
+        "wanted_state": record.state.value,
+    }
+
+
+def finish_script() -> str:
+    """The part of a script that writes the record, if it is still the one that was seen."""
+    return _COMMON + _FINISH
+
+
+@step
+def claim(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    """Claim the record: its ports, its session, its branch. Everything that can refuse has by now."""
+    if workspace.pending:
+        return
+    plan = workspace.plan
+    if not workspace.claims(plan):
+        return
+    wanted = workspace.wanted_record(plan)
+    kept = wanted.ports if wanted.state is not State.ENDED else {}
+    names = {
+        **record_names(workspace, workspace.record, wanted),
+        "new_id": str(uuid.uuid4()),
+        "names": " ".join(plan.port_names),
+        "kept": "\n".join(f"{key}={value}" for key, value in kept.items() if key in plan.port_names),
+        "first": str(PORTS[0]),
+        "count": str(PORTS[1]),
+    }
+    yield run(workspace, names, _COMMON + _CLAIM, workspace.claimed)
+
+
+@step
+def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    """Have the record say that the workspace ended: ports free, the rest kept for a resume."""
+    record = workspace.record
+    if not record or record.state is State.ENDED:
+        return
+    ended = msgspec.structs.replace(
+        record,
+        state=State.ENDED,
+        ports={},
+        commit=workspace.commit or record.commit,
+        updated=int(time.time()),
+    )
+    yield run(
+        workspace,
+        record_names(workspace, record, ended),
+        finish_script(),
+        lambda _: workspace.finish(ended, "ended"),
+    )

@@ -1,0 +1,57 @@
+"""The session: its id and context in the workspace, and the record that says all is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+from pyinfra.api.command import PyinfraCommand
+
+from ..handle import Workspace
+from .claim import finish_script, record_names
+from .shell import call, later, run, step, told
+
+_WRITE = r"""
+find_admin
+ignore() { printf '%s' "$ignore_text" | put .mooring/.gitignore "$ignore_known"; }
+if [ -n "$ignore_text" ]; then ignore; fi
+if [ -n "$session_text" ]; then printf '%s' "$session_text" | put .mooring/session "$session_known"; fi
+if [ -n "$context_text" ]; then
+  case $context in .mooring/*) ;; *) hide "$context" ;; esac
+  printf '%s' "$context_text" | put "$context" "$context_known"
+fi
+"""
+
+
+@step
+def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    """Have the session's id and context there, and the record and the registry up to date."""
+    if workspace.pending:
+        return
+    if workspace.unclaimed:
+        yield later()
+        return
+    plan, record = workspace.plan, workspace.record
+    assert record
+    workspace.tell(plan.notes)
+    final = workspace.final_record()
+    files = {"ignore": ".mooring/.gitignore", "session": ".mooring/session", "context": plan.context}
+    stale = workspace.stale(tuple(files.values()))
+    if stale or final != record:
+        final = msgspec.structs.replace(
+            final, commit=workspace.commit or record.commit, updated=int(time.time())
+        )
+        texts = {f"{key}_text": stale.get(name, "") for key, name in files.items()}
+        known = {f"{key}_known": record.generated.get(name, "") for key, name in files.items()}
+        names = {**texts, **known, "context": plan.context, **record_names(workspace, record, final)}
+
+        def done(answer: list[str]) -> None:
+            told(workspace)(answer)
+            workspace.finish(final, "provisioned")
+
+        yield run(workspace, names, _WRITE + finish_script(), done)
+    elif not workspace.registry.holds(record, workspace.host.name):
+        yield call(workspace, lambda: workspace.finish(record, "indexed"))
+    elif workspace.host.state.is_executing:
+        workspace.note_seen()

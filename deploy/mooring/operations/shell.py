@@ -1,0 +1,231 @@
+"""What the operations' scripts share: the target's locks, writing a file, and how one is run."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
+from pyinfra.api.host import Host
+from pyinfra.api.operation import operation
+from pyinfra.api.state import State
+
+from .. import script
+from ..errors import MooringError
+from ..handle import Workspace, who
+
+SECONDS = 600
+"""How long a script may take; a clone has its own limit."""
+LOCK_SECONDS = 300
+
+SHARED = r"""
+die() { printf '%s\n' "$@" >&2; exit 65; }
+stage= lock_dir= # what is unfinished or held; never left behind
+trap 'if [ -n "$stage$lock_dir" ]; then rm -rf -- ${stage:+"$stage"} ${lock_dir:+"$lock_dir"}; fi' EXIT
+trap 'exit 130' INT TERM HUP
+
+lock() { # NAME: holds the target's lock of that name until the script ends
+  mkdir -p -m 700 -- "$root" && mkdir -p -- "$root/locks" || die "Cannot write to $root"
+  _lock=$root/locks/$1 _left=$lock_seconds
+  if command -v flock >/dev/null; then
+    exec 9>>"$_lock"
+    flock -w "$_left" 9 2>/dev/null || until flock -n 9; do retry 1; done # busybox has no -w
+  elif command -v perl >/dev/null; then
+    exec 9>>"$_lock"
+    until perl -e 'open(F, ">&=9") && flock(F, 6) || exit 1'; do retry 1; done
+  else
+    until mkdir -- "$_lock.d" 2>/dev/null; do
+      _pid=; [ -f "$_lock.d/pid" ] && IFS= read -r _pid <"$_lock.d/pid"
+      if [ -n "$_pid" ] && ! kill -0 "$_pid" 2>/dev/null ||
+        [ -n "$(find "$_lock.d" -prune -mmin +60 2>/dev/null)" ]; then
+        mv -- "$_lock.d" "$_lock.dead.$$" 2>/dev/null && rm -rf -- "$_lock.dead.$$"
+      else retry 1; fi
+    done
+    lock_dir=$_lock.d
+    echo $$ >"$lock_dir/pid"
+  fi
+  printf '%s\n' "$who, pid $$" >"$_lock.holder"
+}
+retry() {
+  _left=$((_left - $1))
+  [ "$_left" -gt 0 ] || die "Cannot get the lock ${_lock##*/}: $(cat "$_lock.holder") has it"
+  sleep "$1"
+}
+
+find_admin() { # sets w_admin to git's own directory for the worktree at $path, if it has one
+  w_admin= half_made=
+  for _admin in "$common"/worktrees/*/gitdir; do
+    [ -f "$_admin" ] || continue
+    IFS= read -r _gitdir <"$_admin"
+    if [ "$_gitdir" = "$path/.git" ]; then w_admin=${_admin%/gitdir}; fi
+  done
+  if [ -f "$w_admin/locked" ]; then
+    IFS= read -r _why <"$w_admin/locked"
+    if [ "$_why" = initializing ]; then half_made=yes; fi
+  fi
+}
+wt_git() { quiet_git --git-dir="$w_admin" --work-tree="$path" "$@"; }
+
+put() { # DEST KNOWN: stdin becomes DEST in the workspace, by rename; KNOWN: the sha256 we wrote
+  cd -P -- "$path" || die "Cannot write $1: there is no $path"
+  mkdirs "$1"; mkdirs .mooring/saved
+  [ ! -d "$1" ] || [ -L "$1" ] || die "Cannot write $1: a directory is in the way"
+  stage=$path/.mooring/.stage.$$
+  cat >"$stage" || die "Cannot write $1"
+  if [ -f "$1" ] && [ ! -L "$1" ]; then
+    _old=$(sha <"$1")
+    if [ "$_old" != "${2-}" ] && [ "$_old" != "$(sha <"$stage")" ]; then
+      _saved=.mooring/saved/$(printf '%s' "$1" | tr / _).$(printf '%.8s' "$_old")
+      cp -p -- "$1" "$_saved" && echo "saved $1 as $_saved"
+    fi
+  fi
+  mv -f -- "$stage" "$1" || die "Cannot write $1"
+  stage=
+  rmdir .mooring/saved 2>/dev/null || :
+}
+mkdirs() { # the parents of a path in the workspace, none of which may be a symlink
+  case $1 in */*) _rest=${1%/*}/ ;; *) return 0 ;; esac
+  _at=$path
+  while [ -n "$_rest" ]; do
+    _at=$_at/${_rest%%/*} _rest=${_rest#*/}
+    [ ! -L "$_at" ] || die "Cannot write $1: $_at is a symlink"
+    [ -d "$_at" ] || mkdir -- "$_at" || die "Cannot write $1"
+  done
+}
+
+begin='# mooring: begin' end='# mooring: end'
+hide() { # PATH: keeps it out of git status, by an anchored line in the repo's info/exclude
+  if wt_git check-ignore -q -- "$1"; then return; fi
+  if wt_git ls-files --error-unmatch -- "$1" >/dev/null 2>&1; then
+    die "Cannot write $1: the repo tracks it"
+  fi
+  lock "$repo_lock"
+  _file=$common/info/exclude
+  mkdir -p -- "$common/info"; [ -e "$_file" ] || : >"$_file"
+  if grep -qxF -- "/$1" "$_file"; then return; fi
+  cp -p -- "$_file" "$_file.mooring" || die "Cannot write $_file"
+  if grep -qxF -- "$begin" "$_file"; then
+    sed "/^$end\$/i\\
+/$1" "$_file" >"$_file.mooring"
+  else
+    printf '%s\n' "$begin" "/$1" "$end" >>"$_file.mooring"
+  fi
+  mv -f -- "$_file.mooring" "$_file"
+}
+"""
+
+Answer = Callable[[list[str]], None]
+
+
+class Script(StringCommand):
+    """A script as a pyinfra command: the text on stdin, its stdout handed to `then`.
+
+    A script refuses by printing the reason, and ``hint:`` lines, to stderr and exiting 65.
+    """
+
+    def __init__(
+        self, workspace: Workspace, text: script.Stdin, then: Answer | None, seconds: int
+    ) -> None:
+        super().__init__(script.RUN, _stdin=text, _timeout=seconds)
+        self._workspace = workspace
+        self._then = then
+
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> tuple[bool, Any]:
+        """Run it. Returns whether it succeeded, and pyinfra's output object."""
+        done, output = super().execute(state, host, connector_arguments)
+        if not done:
+            self._workspace.error = _failure(output.stderr_lines)
+        elif self._then:
+            try:
+                self._then(output.stdout_lines)
+            except MooringError as error:
+                fail(self._workspace, error)
+                return False, output
+        return done, output
+
+
+def _failure(lines: list[str]) -> MooringError:
+    hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
+    said = [line for line in lines if not line.startswith("hint: ")]
+    return MooringError("\n".join(said[-12:]) or "The target gave no reason", *hints)
+
+
+def fail(workspace: Workspace, error: MooringError) -> None:
+    """Keep the error for the front door, and say it where plain pyinfra shows it."""
+    workspace.error = error
+    for line in error.lines():
+        workspace.report(line)
+
+
+def run(
+    workspace: Workspace,
+    variables: Mapping[str, str],
+    body: str,
+    then: Answer | None = None,
+    seconds: int = SECONDS,
+) -> Script:
+    """The command that runs `body` on the workspace's target."""
+    observed = workspace.observed
+    names = {
+        "root": observed.target.root,
+        "who": who(),
+        "lock_seconds": str(LOCK_SECONDS),
+        "repo_lock": repo_lock(observed.repo.identity),
+        "common": observed.repo.common,
+        "path": observed.worktree.path,
+        **variables,
+    }
+    return Script(workspace, script.compose(names, SHARED, body), then, seconds)
+
+
+def repo_lock(identity: str) -> str:
+    """The name of a repo's lock on its target."""
+    return f"repo-{sha256(identity.encode()).hexdigest()[:24]}"
+
+
+def call(workspace: Workspace, function: Callable[[], None]) -> FunctionCommand:
+    """A step on the controller, as a command; a MooringError fails this host alone."""
+
+    def step(state: State, host: Host) -> bool:
+        try:
+            function()
+        except MooringError as error:
+            fail(workspace, error)
+            return False
+        return True
+
+    return FunctionCommand(step, (), {})
+
+
+Body = Callable[[Workspace], Iterator[PyinfraCommand]]
+
+
+def step(body: Body) -> Any:
+    """An operation on a workspace. What it refuses becomes a command that fails this host alone:
+
+    an exception that escapes would end the run for every host.
+    """
+
+    @functools.wraps(body)
+    def guarded(workspace: Workspace) -> Iterator[PyinfraCommand]:
+        try:
+            yield from body(workspace)
+        except MooringError as error:
+            workspace.error = error
+            text = "\n".join(error.lines())
+            refusal = script.compose({"root": "", "text": text}, "printf '%s\\n' \"$text\" >&2; exit 65")
+            yield StringCommand(script.RUN, _stdin=refusal, _timeout=SECONDS)
+
+    return operation()(guarded)
+
+
+def later() -> StringCommand:
+    """Stands for a change whose content is known only after the claim, as in a dry run."""
+    return StringCommand(":")
+
+
+def told(workspace: Workspace) -> Answer:
+    """Pass on what a script has to say to a person."""
+    return lambda answer: workspace.tell(tuple(line for line in answer if line))

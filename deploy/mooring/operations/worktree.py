@@ -1,0 +1,141 @@
+"""The worktree: added on its branch, and removed once nothing in it can be lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra.api.command import PyinfraCommand
+
+from ..facts import worktree as fact
+from ..handle import Workspace, text_sum
+from ..loss import judge
+from .shell import run, step
+
+_CLEAR = r"""
+clear() { # drops our registrations of worktrees that are gone or were half made
+  while IFS= read -r _admin; do
+    [ -f "$_admin/gitdir" ] || continue
+    IFS= read -r _gitdir <"$_admin/gitdir"
+    _why=; [ -f "$_admin/locked" ] && IFS= read -r _why <"$_admin/locked"
+    if [ "$_why" = initializing ]; then rm -f -- "$_admin/locked"
+    elif [ -e "$_gitdir" ]; then continue; fi
+    # A checkout that was killed was never handed to anybody: nothing in it is somebody's work.
+    if [ "$_why" = initializing ] && [ "$_gitdir" = "$path/.git" ]; then rm -rf -- "$path"; fi
+    rm -rf -- "$_admin"
+  done <<CLEARS
+$clears
+CLEARS
+}
+"""
+
+_ADD = r"""
+lock "$repo_lock"
+find_admin
+if [ -n "$w_admin" ] && [ -e "$path/.git" ] && [ -z "$half_made" ]; then exit 0; fi
+clear
+if [ -d "$path" ] && [ -n "$(ls -A -- "$path")" ]; then
+  die "Cannot make the worktree: $path is in the way" "hint: mv '$path' '$path.old'"
+fi
+mkdir -p -- "${path%/*}" || die "Cannot make ${path%/*}"
+set --
+if [ -n "$no_hooks" ]; then set -- -c core.hooksPath=/dev/null; fi
+if quiet_git --git-dir="$common" show-ref --verify --quiet "refs/heads/$branch"
+then set -- "$@" worktree add "$path" "$branch"
+else set -- "$@" worktree add --no-track -b "$branch" "$path" "$start"; fi
+said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
+  --git-dir="$common" "$@" 2>&1 8>&- 9>&-) || {
+  find_admin
+  if [ -n "$w_admin" ] && [ -z "$half_made" ]; then
+    die "The worktree is made, but a git hook of yours failed:" "$said"; fi
+  die "Cannot make the worktree:" "$said"
+}
+mkdir -p -- "$path/.mooring" && printf '*\n' >"$path/.mooring/.gitignore" || die "Cannot write to $path"
+"""
+
+
+@step
+def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    """Have the worktree at its path, on its branch."""
+    if workspace.pending or not workspace.plan.makes_worktree:
+        return
+    plan, record = workspace.plan, workspace.record
+    names = {
+        "branch": plan.branch,
+        "start": plan.start if plan.makes_branch or not record else record.start,
+        "no_hooks": "yes" if workspace.source.is_url else "",
+        "clears": "\n".join(plan.clears),
+    }
+    yield run(workspace, names, _CLEAR + _ADD)
+
+
+_REMOVE = r"""
+lock "$repo_lock"
+find_admin
+if [ -n "$w_admin" ]; then
+  w_head=$(ref_of "$w_admin/HEAD")
+  if [ -d "$path" ]; then
+    if [ "$(printf '%s' "$(scan "$w_admin" "$path")" | sha)" != "$judged" ]; then
+      die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
+    fi
+    cd /
+    trash=${path%/*}/.mooring-removed-${path##*/}
+    rm -rf -- "$trash" && mv -- "$path" "$trash" || die "Cannot remove $path"
+    case $w_head in refs/heads/*) ;; *)
+      if [ -n "$(quiet_git --git-dir="$common" rev-list --max-count=1 "$w_head" \
+        --not --branches --tags --remotes --glob='refs/mooring/*' 2>/dev/null)" ]; then
+        park=$(quiet_git --git-dir="$common" for-each-ref --format=x "$parks/" | wc -l)
+        quiet_git --git-dir="$common" update-ref "$parks/$((park + 1))" "$w_head" '' ||
+          { mv -- "$trash" "$path"; die "Cannot end: the commits of $w_head could not be kept"; }
+        echo "kept the commits of the detached HEAD as $parks/$((park + 1))"
+      fi ;;
+    esac
+  fi
+  rm -rf -- "$w_admin"
+  rmdir -- "$common/worktrees" 2>/dev/null
+fi
+rm -rf -- "${path%/*}/.mooring-removed-${path##*/}"
+rmdir -- "${path%/*}" 2>/dev/null
+if [ -n "$owned" ]; then
+  tip=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "refs/heads/$branch")
+  if [ -n "$tip" ] && { [ "$tip" = "$start" ] || { [ -n "$base_commit" ] &&
+    quiet_git --git-dir="$common" merge-base --is-ancestor "$tip" "$base_commit"; }; } &&
+    ! grep -qxF "ref: refs/heads/$branch" "$common/HEAD" "$common"/worktrees/*/HEAD 2>/dev/null
+  then
+    quiet_git --git-dir="$common" update-ref -d "refs/heads/$branch" "$tip" &&
+      quiet_git --git-dir="$common" config --remove-section "branch.$branch" 2>/dev/null
+  fi
+fi
+others= # our lines in info/exclude go with the last workspace
+for _admin in "$common"/worktrees/*/gitdir; do
+  [ -f "$_admin" ] || continue
+  IFS= read -r _gitdir <"$_admin"
+  if [ -d "${_gitdir%.git}.mooring" ]; then others=yes; fi
+done
+_file=$common/info/exclude
+if [ -z "$others" ] && grep -qxF -- "$begin" "$_file" 2>/dev/null; then
+  cp -p -- "$_file" "$_file.mooring" &&
+    sed "/^$begin\$/,/^$end\$/d" "$_file" >"$_file.mooring" && mv -f -- "$_file.mooring" "$_file"
+fi
+:
+"""
+
+
+@step
+def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    """Have no worktree, and no branch of ours without commits of its own."""
+    observed, record = workspace.observed, workspace.record
+    there = observed.worktree.registered or observed.worktree.kind in ("dir", "empty")
+    if not record or not observed.repo.common or not (there or record.owns_branch):
+        return
+    judge(workspace.request, observed)
+    names = {
+        "topic": record.topic,
+        "branch": record.branch,
+        "owned": "yes" if record.owns_branch else "",
+        "start": record.start,
+        "base_commit": observed.repo.base_commit,
+        "judged": text_sum(observed.worktree.scan or ""),
+        "parks": f"refs/mooring/park/{record.agent}/{record.topic}",
+        "excludes": "\n".join(workspace.excludes),
+    }
+    yield run(workspace, names, fact.SCAN + _REMOVE)

@@ -1,0 +1,387 @@
+"""Request + what was observed -> what the workspace should be. Pure.
+
+Everything that can refuse does so here, before anything is claimed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from . import config
+from .environment import check_env, port_name, template_names
+from .errors import MooringError
+from .model import Needs, Record, Request, State, check_ref
+
+if TYPE_CHECKING:
+    from .config import Spec
+    from .facts.workspace import Observed
+    from .facts.worktree import Registered
+
+ENVRC = (".envrc", ".mooring/envrc")
+CONTEXT = (".session-context.md", ".mooring/session-context.md")
+"""Where a generated file goes, and where it goes instead if the repo has such a file itself."""
+
+
+class Copied(msgspec.Struct, frozen=True):
+    """One file to bring from the main checkout; `sum` is the sha256 of its content there."""
+
+    src: str
+    dest: str
+    mode: str
+    sum: str
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a workspace should be, apart from its ports and session, which are claimed."""
+
+    repo: str
+    source: str
+    common: str
+    checkout: str
+    agent: str
+    topic: str
+    issue: str
+    pipeline: str
+    worktree: str
+    base: str
+    branch: str
+    start: str
+    """The commit the branch begins at, if it has to be made."""
+    makes_branch: bool
+    makes_worktree: bool
+    clears: tuple[str, ...]
+    """Administrative directories of worktrees that are gone or were half made, ours all."""
+    port_names: tuple[str, ...]
+    include: tuple[str, ...]
+    copies: tuple[Copied, ...]
+    envrc: str
+    context: str
+    env: dict[str, str]
+    approves: bool
+    """Whether `direnv allow` may be run: the `.envrc` has nothing of the repo's."""
+    notes: tuple[str, ...]
+    rebuilds: bool
+    """Whether an earlier workspace's directory is made again."""
+
+
+def wanted_base(request: Request, spec: Spec, observed: Observed) -> str:
+    """The ref to start from, by name: asked for, recorded, from the spec, else the default branch."""
+    kept = _kept(request, observed)
+    return request.base or (kept.base if kept else "") or spec.base or observed.repo.base
+
+
+def wanted_branch(request: Request, spec: Spec, observed: Observed, base: str) -> str:
+    """The branch: asked for, recorded, else by the spec's template."""
+    kept = _kept(request, observed)
+    if request.branch or kept:
+        return request.branch or (kept.branch if kept else "")
+    template = spec.branch or default_branch(request)
+    names = _names(request, observed, base, "")
+    branch = config.render(template, names, "branch")
+    return check_ref("branch", branch)
+
+
+def _names(request: Request, observed: Observed, base: str, branch: str) -> dict[str, str]:
+    return template_names(
+        request.topic, request.agent, request.issue, observed.repo.identity, base, branch
+    )
+
+
+def default_branch(request: Request) -> str:
+    """The branch where nobody says otherwise: the topic, under the agent's name unless `dev`."""
+    return request.topic if request.agent == "dev" else f"{request.agent}/{request.topic}"
+
+
+def _kept(request: Request, observed: Observed) -> Record | None:
+    """The record whose base, branch and path still count: a topic used anew chooses its own."""
+    record = observed.record
+    if record and record.state is State.ENDED and request.needs is Needs.NOTHING:
+        return None
+    return record
+
+
+def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
+    """Decide everything that the target's state decides.
+
+    Raises MooringError for whatever stands in the way, with what to do about it.
+    """
+    _check_repo(request, observed)
+    _check_needs(request, observed)
+    base = wanted_base(request, spec, observed)
+    branch = wanted_branch(request, spec, observed, base)
+    present = _present(request, observed, branch)
+    if present and present.head.startswith("refs/heads/"):
+        branch = present.head.removeprefix("refs/heads/")
+    elif not present:
+        _check_path(request, observed)
+        _check_branch_free(request, observed, branch)
+    start, makes_branch = _start(request, observed, base, branch)
+    copies, notes = _copies(spec, observed)
+    taken = {item.dest for item in copies}
+    names = _names(request, observed, base, branch)
+    port_names = tuple(port_name(name) for name in spec.ports)
+    check_env(spec.env, names, port_names)
+    record = _kept(request, observed)
+    envrc = _place(ENVRC, observed, taken)
+    return Plan(
+        repo=observed.repo.identity,
+        source=observed.repo.source,
+        common=observed.repo.common,
+        checkout=observed.repo.checkout,
+        agent=request.agent,
+        topic=request.topic,
+        issue=request.issue or (record.issue if record else ""),
+        pipeline=request.pipeline or (record.pipeline if record else ""),
+        worktree=observed.worktree.path,
+        base=base,
+        branch=branch,
+        start=start,
+        makes_branch=makes_branch,
+        makes_worktree=not present,
+        clears=_clears(observed),
+        port_names=port_names,
+        include=spec.patterns,
+        copies=copies,
+        envrc=envrc,
+        context=_place(CONTEXT, observed, taken),
+        env=spec.env,
+        approves="env" not in spec.held_back and envrc == ENVRC[0],
+        notes=(*notes, *_notes(request, spec, observed, present, branch, envrc)),
+        rebuilds=not present and bool(observed.record) and request.needs is not Needs.NOTHING,
+    )
+
+
+def _check_repo(request: Request, observed: Observed) -> None:
+    repo, target, record = observed.repo, observed.target, observed.record
+    what = f"Cannot provision {request.topic!r}"
+    if not target.git:
+        raise MooringError(f"{what}: git is not installed on the target", "apt-get install git")
+    if repo.problem:
+        raise MooringError(f"{what}: {_first_line(repo.problem)}", "mooring new TOPIC --repo PATH")
+    if repo.common.startswith(f"{target.root}/cache/") and not request.repo.startswith("file:"):
+        inside = repo.common.removeprefix(f"{target.root}/cache/").removesuffix(".git")
+        if inside != repo.identity:
+            raise MooringError(f"{what}: {repo.common} is Mooring's cache; name the repo's URL")
+    if record and record.state is not State.ENDED and record.source != repo.source:
+        raise MooringError(
+            f"{what}: this repo has a workspace of that topic already, from {record.source}",
+            f"mooring new {request.topic} --repo {record.source}",
+        )
+
+
+def _check_needs(request: Request, observed: Observed) -> None:
+    if request.needs is Needs.NOTHING:
+        return
+    topic = request.topic
+    if not observed.record:
+        raise MooringError(
+            f"Cannot resume {topic!r}: there is no workspace and no session of that name",
+            "mooring list --all",
+        )
+    if request.needs is Needs.TRANSCRIPT and not observed.session.transcripts:
+        raise MooringError(
+            f"Cannot resume {topic!r}: Claude has no transcript of its session "
+            f"{observed.record.session} in {observed.session.store}",
+            f"mooring resume {topic} --launch none    # the workspace, without Claude",
+            f"mooring new {topic}    # starts the conversation",
+        )
+
+
+def _present(request: Request, observed: Observed, branch: str) -> Registered | None:
+    """The worktree that is there already, if it will do."""
+    found = observed.worktree.registered
+    if not found or not found.there or found.half_made:
+        return None
+    if request.new_worktree:
+        raise MooringError(
+            f"Cannot make a new worktree for {request.topic!r}: {found.path} exists",
+            f"mooring resume {request.topic}",
+        )
+    record = observed.record
+    if not record or record.state is State.ENDED or record.worktree != found.path:
+        raise MooringError(
+            f"Cannot provision {request.topic!r}: {found.path} is a worktree that Mooring "
+            "did not make",
+            f"git worktree remove {found.path}",
+        )
+    if request.branch and found.head != f"refs/heads/{branch}":
+        raise MooringError(
+            f"Cannot put {request.topic!r} on branch {branch!r}: its worktree is on "
+            f"{found.head.removeprefix('refs/heads/')!r}",
+            f"git -C {found.path} switch {branch}",
+        )
+    if request.base and request.base != record.base:
+        raise MooringError(
+            f"Cannot base {request.topic!r} on {request.base!r}: it began at {record.base!r}",
+            f"git -C {found.path} rebase {request.base}",
+            f"mooring end {request.topic}",
+        )
+    return found
+
+
+def _check_path(request: Request, observed: Observed) -> None:
+    worktree = observed.worktree
+    found = worktree.registered
+    if worktree.kind in ("dir", "other") and not (found and found.half_made):
+        raise MooringError(
+            f"Cannot make the worktree of {request.topic!r}: {worktree.path} exists "
+            "and is not a worktree",
+            f"mv {worktree.path} {worktree.path}.old",
+        )
+    if found and found.locked and not found.half_made:
+        raise MooringError(
+            f"Cannot make the worktree of {request.topic!r}: git has {worktree.path} locked"
+            f" ({found.locked[1:] or 'no reason given'})",
+            f"git --git-dir {observed.repo.common} worktree unlock {worktree.path}",
+        )
+
+
+def _check_branch_free(request: Request, observed: Observed, branch: str) -> None:
+    repo, ours = observed.repo, _clears(observed)
+    places = {item.head: item.path for item in observed.worktree.others if item.admin not in ours}
+    if repo.checkout:
+        places[repo.head] = repo.checkout
+    where = places.get(f"refs/heads/{branch}")
+    if where:
+        raise MooringError(
+            f"Cannot put {request.topic!r} on branch {branch!r}: it is checked out at {where}",
+            f"mooring new {request.topic} --branch {branch}-2",
+            f"git --git-dir {repo.common} worktree prune    # if that directory is gone",
+        )
+    blocked = [ref for ref in repo.refs if ref.startswith(f"refs/heads/{branch}/")] or [
+        ref for ref in repo.refs if f"refs/heads/{branch}".startswith(f"{ref}/")
+    ]
+    if blocked:
+        raise MooringError(
+            f"Cannot make branch {branch!r}: git keeps branches as paths, and "
+            f"{blocked[0].removeprefix('refs/heads/')!r} is in its way",
+            f"mooring new {request.topic} --branch {branch.replace('/', '-')}-2",
+        )
+
+
+def _start(request: Request, observed: Observed, base: str, branch: str) -> tuple[str, bool]:
+    repo = observed.repo
+    tip = repo.refs.get(f"refs/heads/{branch}")
+    if tip:
+        return tip, False
+    if not request.base:
+        again = repo.last_commit if request.needs is not Needs.NOTHING else ""
+        remote = repo.refs.get(f"refs/remotes/origin/{branch}")
+        if again or remote:
+            return again or str(remote), True
+    if not repo.base_commit:
+        name = repo.head.removeprefix("refs/heads/")
+        if base == name and not request.base:
+            raise MooringError(
+                f"Cannot provision {request.topic!r}: the repo has no commit on {name!r} yet",
+                f"git -C {repo.source} commit --allow-empty -m 'First commit'",
+            )
+        raise MooringError(
+            f"Cannot start {request.topic!r} from {base!r}: "
+            "the repo has no such branch, tag or commit",
+            f"mooring new {request.topic} --base BRANCH",
+        )
+    return repo.base_commit, True
+
+
+def _clears(observed: Observed) -> tuple[str, ...]:
+    """Registrations to drop: ours, of directories that are gone or were half made."""
+    record, found = observed.record, observed.worktree.registered
+    stale = []
+    if found and (found.half_made or (not found.there and not found.locked)):
+        stale.append(found.admin)
+    for other in observed.worktree.others:
+        if record and other.path == record.worktree and not other.there and not other.locked:
+            stale.append(other.admin)
+    return tuple(stale)
+
+
+def _copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[str]]:
+    files, repo = observed.files, observed.repo
+    if spec.patterns and not repo.checkout:
+        return (), ["no files were copied: there is no main checkout on the target to copy from"]
+    copies, notes = [], []
+    for path in files.matched:
+        problem = _no_copy(path, observed)
+        if problem:
+            notes.append(f"not copied: {path} ({problem})")
+            continue
+        named = spec.copies.get(path, config.Copy(path))
+        copies.append(Copied(path, named.dest or path, named.mode, files.sources[path]))
+    missing = [name for name in spec.copies if name not in files.matched]
+    notes += [f"not copied: {name} (the main checkout has no such untracked file)" for name in missing]
+    known = observed.record.files if observed.record else {}
+    for item in copies:
+        there = files.present.get(item.dest)
+        if there and there not in (item.sum, known.get(item.dest)):
+            notes.append(f"kept as it is: {item.dest} (it was edited in the workspace)")
+    return tuple(copies), notes
+
+
+def _no_copy(path: str, observed: Observed) -> str:
+    if path.startswith('"') or not config.is_inside(path):
+        return "its name cannot be carried safely"
+    if path not in observed.files.sources:
+        return "it is not a plain file"
+    if path not in observed.files.ignored:
+        return f"git would show it; hint: echo /{path} >> .gitignore"
+    return ""
+
+
+def _place(places: tuple[str, str], observed: Observed, taken: set[str]) -> str:
+    name = places[0]
+    theirs = name in observed.repo.blobs or name in observed.files.visible or name in taken
+    return places[1] if theirs else name
+
+
+def _notes(
+    request: Request,
+    spec: Spec,
+    observed: Observed,
+    present: Registered | None,
+    branch: str,
+    envrc: str,
+) -> list[str]:
+    notes = []
+    repo, record = observed.repo, observed.record
+    committed = repo.blobs.get("mooring.yaml")
+    if repo.checkout and repo.checkout_files.get("mooring.yaml") != committed:
+        notes.append(f"mooring.yaml was read from {repo.checkout}; {repo.base}'s differs")
+    if present and record and record.state is State.READY and record.branch != branch:
+        notes.append(f"the worktree is on branch {branch!r} now; it was on {record.branch!r}")
+    if present and not present.head.startswith("refs/heads/"):
+        notes.append(f"HEAD is detached at {present.head[:12]}")
+    if "claude.args" in spec.held_back:
+        notes.append("claude.args of the repo's mooring.yaml are not used: nobody approved them")
+    path = observed.worktree.path
+    if envrc == ENVRC[1]:
+        notes.append(
+            f"the repo has an .envrc itself; ours is .mooring/envrc: "
+            f'source_env "{path}/.mooring/envrc" in it'
+        )
+    if "env" in spec.held_back:
+        notes.append(
+            "env of the repo's mooring.yaml is in the .envrc, which direnv blocks until you "
+            f"approve it; `mooring run` and Claude don't get it\nhint: direnv allow {path}/.envrc"
+        )
+    elif not observed.target.direnv:
+        notes.append("direnv is not installed: use `mooring run` for the environment")
+    return notes
+
+
+def finished(plan: Plan, record: Record, copied: dict[str, str], sums: dict[str, str]) -> Record:
+    """The record of a workspace that is whole: what `record` becomes when all else is done."""
+    return msgspec.structs.replace(
+        record,
+        state=State.READY,
+        include=list(plan.include),
+        files={**record.files, **copied},
+        generated=sums,
+    )
+
+
+def _first_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[0].removeprefix("fatal: ") if lines else "git gave no reason"

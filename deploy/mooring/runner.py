@@ -1,0 +1,135 @@
+"""Runs a deploy in this process through pyinfra's API, and owns what came of it.
+
+pyinfra is imported here, in deploys, and below, and nowhere above: `list` and `--help` don't pay.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+os.environ.setdefault("PYINFRA_PROGRESS", "off")
+
+from pyinfra.api import Config, Inventory, State  # noqa: E402
+from pyinfra.api.connect import connect_all, disconnect_all  # noqa: E402
+from pyinfra.api.exceptions import PyinfraError  # noqa: E402
+from pyinfra.api.host import Host  # noqa: E402
+from pyinfra.api.operations import run_ops  # noqa: E402
+from pyinfra.api.state import BaseStateCallback, StateStage  # noqa: E402
+from pyinfra.context import ctx_host, ctx_state  # noqa: E402
+
+from . import deploys  # noqa: E402
+from .errors import MooringError  # noqa: E402
+from .handle import Workspace  # noqa: E402
+from .model import request  # noqa: E402
+
+CONNECT_SECONDS = 5
+SLOW_SECONDS = 0.5
+TARGET = "@local"
+
+Report = Callable[[str], None]
+
+COMPOSITIONS = {"workspace": deploys.provision, "retire": deploys.end}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a run did: the operations that changed something (would change, in a dry run)."""
+
+    workspace: Workspace
+    changed: tuple[str, ...]
+    dry: bool
+
+
+def run(name: str, data: dict[str, Any], report: Report, *, dry: bool = False) -> Outcome:
+    """Run the deploy `name` on this host.
+
+    Raises MooringError with the reason if anything failed. `dry` stops before the first change.
+    """
+    with _handle(data, report, dry) as handle:
+        state = handle.host.state
+        try:
+            COMPOSITIONS[name](handle)
+            if not dry:
+                state.set_stage(StateStage.Execute)
+                run_ops(state)
+        except PyinfraError:
+            pass  # the only host has failed: its error says why
+        if handle.error or state.failed_hosts:
+            raise handle.error or MooringError("Cannot finish: the target stopped answering")
+        return Outcome(handle, tuple(_changed(handle.host, dry)), dry)
+
+
+def look(data: dict[str, Any], report: Report, *, scan: bool = False) -> Workspace:
+    """A workspace as one probe sees it; nothing is planned or changed.
+
+    Raises MooringError if the target can't be looked at.
+    """
+    with _handle(data, report, dry=True) as handle:
+        handle.scan = scan
+        try:
+            assert handle.observed
+        except PyinfraError:
+            raise MooringError("Cannot look at the workspace: the target did not answer") from None
+        return handle
+
+
+@contextmanager
+def _handle(data: dict[str, Any], report: Report, dry: bool) -> Iterator[Workspace]:
+    """A handle on this host, connected; pyinfra's context is reset whatever happens."""
+    logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)
+    checked = request(data)
+    inventory = Inventory(([TARGET], {}))
+    state = State(inventory, Config(CONNECT_TIMEOUT=CONNECT_SECONDS), check_for_changes=dry)
+    state.add_callback_handler(_Progress(report))
+    ctx_state.set(state)
+    try:
+        state.set_stage(StateStage.Connect)
+        connect_all(state)
+        host = inventory.get_host(TARGET)
+        ctx_host.set(host)
+        state.set_stage(StateStage.Prepare)
+        yield Workspace(checked, host, report, deploys.registry)
+        disconnect_all(state)
+    finally:
+        # pyinfra's own `use` leaks its context when something raises.
+        ctx_host.reset()
+        ctx_state.reset()
+
+
+def _changed(host: Host, dry: bool) -> Iterator[str]:
+    state = host.state
+    for op_hash in host.op_hash_order:
+        meta = state.get_op_data_for_host(host, op_hash).operation_meta
+        if meta.will_change if dry else meta.is_complete() and meta.did_change():
+            yield _title(state, op_hash)
+
+
+def _title(state: State, op_hash: str) -> str:
+    name = sorted(state.get_op_meta(op_hash).names)[0]
+    return name.rpartition("| ")[2].partition(" of ")[0].lower()
+
+
+class _Progress(BaseStateCallback):
+    """Says which operation took its time."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._began = 0.0
+
+    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:
+        """Note when an operation begins."""
+        self._began = time.monotonic()
+
+    def operation_host_success(
+        self, state: State, host: Host, op_hash: str, retry_count: int = 0
+    ) -> None:
+        """Report one that was slow enough to be wondered about."""
+        seconds = time.monotonic() - self._began
+        if seconds > SLOW_SECONDS:
+            self._report(f"{_title(state, op_hash)}: {seconds:.1f} s")

@@ -1,0 +1,7 @@
+"""pyinfra INVENTORY deploy/retire.py --data topic=fix-login --data repo=…"""
+
+from mooring.deploys import retire
+from mooring.model import REQUEST_DATA
+from pyinfra.context import host
+
+retire(**{name: host.data.get(name) for name in REQUEST_DATA})

@@ -1,0 +1,60 @@
+"""The fixtures that all tests share: a person, their repo and its origin, Claude and its stub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.claude.stub import MessagesStub
+from tests.support import Person, commit, make_home, make_person, make_repo
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A HOME with a git identity and a directory for temporary files."""
+    return make_home(tmp_path / "home")
+
+
+@pytest.fixture
+def person(home: Path) -> Person:
+    """Who lives in `home`; nothing of this machine's environment reaches what they run."""
+    return make_person(home)
+
+
+@pytest.fixture
+def repo(person: Person) -> Path:
+    """A clone of the person's own, `~/src/shop`: three commits, and an ignored `.env.local`."""
+    shop = make_repo(person, person.home / "src/shop", {"README.md": "# Shop\n"})
+    commit(person, shop, {".gitignore": ".env*\nnode_modules/\n"})
+    commit(person, shop, {"app/shop.py": 'print("open")\n'})
+    secret = shop / ".env.local"
+    secret.touch(mode=0o600)
+    secret.write_text("API_KEY=planted-secret\n")
+    return shop
+
+
+@pytest.fixture
+def origin(person: Person, repo: Path) -> str:
+    """The `file://` URL of the bare remote that `repo` was pushed to: its identity is a path."""
+    bare = person.home / "remotes/shop.git"
+    url = bare.as_uri()
+    person.git("init", "--bare", bare, cwd=person.home)
+    person.git("remote", "add", "origin", url, cwd=repo)
+    person.git("push", "--set-upstream", "origin", "main", cwd=repo)
+    person.git("remote", "set-head", "origin", "main", cwd=repo)
+    return url
+
+
+@pytest.fixture
+def stub() -> Iterator[MessagesStub]:
+    """The Messages API that Claude talks to in tests."""
+    with MessagesStub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def claude_person(person: Person, stub: MessagesStub) -> Person:
+    """The person, with the pinned Claude CLI on PATH, which talks to `stub`."""
+    return person.with_claude(stub)
