@@ -20,7 +20,7 @@ help: ## List the targets
 
 workspace: topic .venv/.installed ## Make a workspace of this repo: TOPIC=hello [REPO=path-or-url] [BASE=ref]
 	@set -- --repo "$$REPO" --launch none $${BASE:+"--base=$$BASE"} && \
-	where=$$(.venv/bin/mooring new "$$@" -- "$$TOPIC") && \
+	where=$$(.venv/bin/mooring new "$$TOPIC" "$$@") && \
 	printf 'Workspace %s is at %s\n' "$$TOPIC" "$$where" && \
 	printf 'To enter it:      cd %q\n' "$$where" && \
 	printf 'To start Claude:  %q resume %s\n' "$$PWD/.venv/bin/mooring" "$$TOPIC"

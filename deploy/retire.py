@@ -1,7 +1,8 @@
 """pyinfra INVENTORY deploy/retire.py --data topic=fix-login --data repo=…"""
 
+from pyinfra.context import host
+
 from mooring.deploys import retire
 from mooring.model import REQUEST_DATA
-from pyinfra.context import host
 
 retire(**{name: host.data.get(name) for name in REQUEST_DATA})

@@ -1,3 +1,3 @@
-"""Mooring: reproducible coding workspaces, with the Claude Code conversation of each kept resumable."""
+"""Mooring: reproducible workspaces for coding, whose Claude Code conversations resume anywhere."""
 
 __version__ = "0.1.0"

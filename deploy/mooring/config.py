@@ -1,4 +1,4 @@
-"""What the user wrote: the repo's `mooring.yaml`, the user's `config.yaml` and overrides, as a Spec.
+"""What the user wrote: the repo's `mooring.yaml`, the user's config and overrides, as a Spec.
 
 Precedence: overrides > repo > user > defaults. What comes from the repo is kept apart where it
 could run code or choose what runs: nobody has approved it.

@@ -1,11 +1,10 @@
 """The deploys: the one composition of operations that every front door runs.
 
-    pyinfra INVENTORY mooring.deploys.workspace topic=fix-login repo=…
+pyinfra INVENTORY mooring.deploys.workspace topic=fix-login repo=…
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +22,7 @@ from .operations.envrc import envrc
 from .operations.files import files
 from .operations.session import session
 from .operations.worktree import removed, worktree
-from .registry import Registry
+from .registry import opened
 
 PROVISION = (
     ("Cache", cache),
@@ -34,9 +33,6 @@ PROVISION = (
     ("Session", session),
 )
 RETIRE = (("Worktree", removed), ("Record", released))
-
-registry = functools.cache(Registry)
-"""The registry of this process."""
 
 
 @deploy("Workspace")
@@ -74,7 +70,7 @@ def _on_host(data: dict[str, Any], compose: Callable[[Workspace], None]) -> None
     """Compose on the host in context; a refusal is said in a sentence and fails this host alone."""
     host = ctx_host.get()
     try:
-        compose(Workspace(request(data), host, _report(host), registry))
+        compose(Workspace(request(data), host, _report(host), opened()))
     except MooringError as error:
         for line in error.lines():
             logger.error(f"{host.print_prefix}{line}")

@@ -10,7 +10,9 @@ from typing import Protocol
 from . import config
 from .model import slug
 
-OURS = re.compile(r"WORK_(TOPIC|BRANCH|AGENT|REPO|ISSUE|PIPELINE_ID)|PORT(_[A-Z0-9_]+)?|CLAUDE_SESSION_ID")
+OURS = re.compile(
+    r"WORK_(TOPIC|BRANCH|AGENT|REPO|ISSUE|PIPELINE_ID)|PORT(_[A-Z0-9_]+)?|CLAUDE_SESSION_ID"
+)
 """Names that never leak from one workspace's environment into another's."""
 
 
@@ -112,7 +114,7 @@ def render_env(env: Mapping[str, str], workspace: Named) -> dict[str, str]:
 def process(
     inherited: Mapping[str, str], workspace: Named, session: str, trusted: Mapping[str, str]
 ) -> dict[str, str]:
-    """A process's whole environment in the workspace: what it inherits, less another's, plus ours."""
+    """A process's environment there: what it inherits, less another workspace's, plus ours."""
     kept = {name: value for name, value in inherited.items() if not OURS.fullmatch(name)}
     ours = {**fixed(workspace), "CLAUDE_SESSION_ID": session}
     return {**kept, **{name: value for name, value in ours.items() if value}, **trusted}

@@ -61,7 +61,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - shell and Markdown; each value is quoted by a filter
+        autoescape=False,  # shell and Markdown: each value is quoted by a filter
     )
     filters: dict[str, Any] = {"bash": bash_quote, "comment": lambda text: repr(text)}
     environment.filters.update(filters)

@@ -1,4 +1,4 @@
-"""The late-bound workspace: what is observed, planned and claimed, refreshed as operations change it.
+"""The late-bound workspace: what is observed, planned and claimed in one run.
 
 Operations read it when they run, so a later one sees what an earlier one changed.
 """
@@ -24,7 +24,15 @@ from .facts import workspace as facts
 from .facts.workspace import Observed, Question
 from .loss import judge
 from .model import Key, Needs, Record, Request, State
-from .plan import Plan, default_branch, finished, resolve, wanted_base, wanted_branch
+from .plan import (
+    Plan,
+    default_branch,
+    finished,
+    intentions,
+    resolve,
+    wanted_base,
+    wanted_branch,
+)
 from .registry import Registry
 from .repo import Source, parse_source
 
@@ -35,9 +43,7 @@ Report = Callable[[str], None]
 class Workspace:
     """One workspace on one host, during one run."""
 
-    def __init__(
-        self, request: Request, host: Host, report: Report, registry: Callable[[], Registry]
-    ) -> None:
+    def __init__(self, request: Request, host: Host, report: Report, registry: Registry) -> None:
         self.request = request
         self.host = host
         self.report = report
@@ -46,7 +52,7 @@ class Workspace:
         self.copied: dict[str, str] = {}
         self.fetched = False
         self.scan = False
-        self._registry = registry
+        self.registry = registry
         self._layers = config.load_user(config.user_directory(), request.topic)
         self._observed: Observed | None = None
         self._spec: Spec | None = None
@@ -55,11 +61,6 @@ class Workspace:
 
     def __repr__(self) -> str:
         return f"<workspace {self.request.topic}>"
-
-    @property
-    def registry(self) -> Registry:
-        """The controller's registry, opened when first needed."""
-        return self._registry()
 
     @property
     def observed(self) -> Observed:
@@ -170,16 +171,10 @@ class Workspace:
         )
 
     def _seen_commits(self) -> list[str]:
-        from .registry.store import location
-
-        if not location().exists():
-            return []
         return self.registry.commits(self.request.agent, self.request.topic)
 
     def _ask(self, question: Question) -> Observed:
-        lines = self.host.get_fact(
-            facts.Probe, _stdin=facts.text(question), _timeout=PROBE_SECONDS
-        )
+        lines = self.host.get_fact(facts.Probe, _stdin=facts.text(question), _timeout=PROBE_SECONDS)
         if lines is None:
             raise MooringError(f"Cannot look at {self.host.name}: the target did not answer")
         return facts.parse(lines, question.identity)
@@ -265,6 +260,16 @@ class Workspace:
             fresh, ports=old.ports, created=old.created if live else now, files=old.files, **kept
         )
 
+    def expected_record(self) -> Record | None:
+        """The record as it will be; None while the repo isn't on the target."""
+        return None if self.pending else self.wanted_record(self.plan)
+
+    def intentions(self) -> tuple[str, ...]:
+        """What a run would do, a sentence each, as far as it can be known."""
+        if self.pending:
+            return (f"clone {self.request.repo}; branch and files are known after it",)
+        return intentions(self.plan, self.claims(self.plan))
+
     @property
     def commit(self) -> str:
         """The commit the workspace is at, '' where that can't be known."""
@@ -347,7 +352,7 @@ def who() -> str:
 
 
 def disposable_pathspecs(patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Exclude pathspecs (gitglossary(7)) for patterns: a name at any depth, or a path from the top."""
+    """Exclude pathspecs (gitglossary(7)): a name at any depth, or a path from the top."""
     specs = [*generate.HIDDEN]
     for pattern in patterns:
         name = pattern.strip("/")

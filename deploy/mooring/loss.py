@@ -12,15 +12,16 @@ _KINDS = {"??": "untracked", "!!": "ignored"}
 
 
 def judge(request: Request, observed: Observed) -> None:
-    """Raise MooringError, listing each item, if anything would be lost; ``--force`` accepts that.
+    """Raise MooringError, listing each item, if anything would be lost; `force` accepts that.
 
     What git has locked, or no longer knows as a worktree, is refused or left alone either way.
     """
     worktree, topic = observed.worktree, request.topic
     found = worktree.registered
     if found and found.locked and not found.half_made:
+        why = found.locked[1:] or "no reason given"
         raise MooringError(
-            f"Cannot end {topic!r}: git has its worktree locked ({found.locked[1:] or 'no reason'})",
+            f"Cannot end {topic!r}: git has its worktree locked ({why})",
             f"git --git-dir {observed.repo.common} worktree unlock {worktree.path}",
         )
     if request.force or (found and found.half_made) or worktree.kind in ("", "empty"):

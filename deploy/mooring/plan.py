@@ -67,7 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def wanted_base(request: Request, spec: Spec, observed: Observed) -> str:
-    """The ref to start from, by name: asked for, recorded, from the spec, else the default branch."""
+    """The ref to start from: asked for, recorded, from the spec, else the default branch."""
     kept = _kept(request, observed)
     return request.base or (kept.base if kept else "") or spec.base or observed.repo.base
 
@@ -311,7 +311,9 @@ def _copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[st
         named = spec.copies.get(path, config.Copy(path))
         copies.append(Copied(path, named.dest or path, named.mode, files.sources[path]))
     missing = [name for name in spec.copies if name not in files.matched]
-    notes += [f"not copied: {name} (the main checkout has no such untracked file)" for name in missing]
+    notes += [
+        f"not copied: {name} (the main checkout has no such untracked file)" for name in missing
+    ]
     known = observed.record.files if observed.record else {}
     for item in copies:
         there = files.present.get(item.dest)
@@ -369,6 +371,20 @@ def _notes(
     elif not observed.target.direnv:
         notes.append("direnv is not installed: use `mooring run` for the environment")
     return notes
+
+
+def intentions(plan: Plan, claims: bool) -> tuple[str, ...]:
+    """What carrying out a plan means, a sentence each."""
+    said = []
+    if claims:
+        said.append(f"claim {plan.topic!r}, its session and {', '.join(plan.port_names)}")
+    if plan.makes_worktree:
+        branch = (
+            f"new branch {plan.branch} at {plan.start[:12]}" if plan.makes_branch else plan.branch
+        )
+        said.append(f"make the worktree {plan.worktree} on {branch} (base {plan.base})")
+    said += [f"copy {item.src} to {item.dest}" for item in plan.copies if plan.makes_worktree]
+    return tuple(said)
 
 
 def finished(plan: Plan, record: Record, copied: dict[str, str], sums: dict[str, str]) -> Record:

@@ -17,7 +17,9 @@ from .errors import MooringError, usage
 SCHEMES = ("https", "http", "ssh", "git", "file")
 """Transports that git speaks itself. Remote helpers (`ext::`, `fd::`) run commands: never."""
 
-_SCP = re.compile(r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>.+)")
+_SCP = re.compile(
+    r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>.+)"
+)
 _COMPONENT = re.compile(r"[A-Za-z0-9_~+][A-Za-z0-9._~+-]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -16,18 +16,20 @@ import msgspec
 
 os.environ.setdefault("PYINFRA_PROGRESS", "off")
 
-from pyinfra.api import Config, Inventory, State  # noqa: E402
-from pyinfra.api.connect import connect_all, disconnect_all  # noqa: E402
-from pyinfra.api.exceptions import PyinfraError  # noqa: E402
-from pyinfra.api.host import Host  # noqa: E402
-from pyinfra.api.operations import run_ops  # noqa: E402
-from pyinfra.api.state import BaseStateCallback, StateStage  # noqa: E402
-from pyinfra.context import ctx_host, ctx_state  # noqa: E402
+from pyinfra.api.config import Config
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+from pyinfra.api.inventory import Inventory
+from pyinfra.api.operations import run_ops
+from pyinfra.api.state import BaseStateCallback, State, StateStage
+from pyinfra.context import ctx_host, ctx_state
 
-from . import deploys  # noqa: E402
-from .errors import MooringError  # noqa: E402
-from .handle import Workspace  # noqa: E402
-from .model import request  # noqa: E402
+from . import deploys
+from .errors import MooringError
+from .handle import Workspace
+from .model import request
+from .registry import opened
 
 CONNECT_SECONDS = 5
 SLOW_SECONDS = 0.5
@@ -86,7 +88,7 @@ def _handle(data: dict[str, Any], report: Report, dry: bool) -> Iterator[Workspa
     checked = request(data)
     inventory = Inventory(([TARGET], {}))
     state = State(inventory, Config(CONNECT_TIMEOUT=CONNECT_SECONDS), check_for_changes=dry)
-    state.add_callback_handler(_Progress(report))
+    state.add_callback_handler(_progress(report))
     ctx_state.set(state)
     try:
         state.set_stage(StateStage.Connect)
@@ -94,7 +96,7 @@ def _handle(data: dict[str, Any], report: Report, dry: bool) -> Iterator[Workspa
         host = inventory.get_host(TARGET)
         ctx_host.set(host)
         state.set_stage(StateStage.Prepare)
-        yield Workspace(checked, host, report, deploys.registry)
+        yield Workspace(checked, host, report, opened())
         disconnect_all(state)
     finally:
         # pyinfra's own `use` leaks its context when something raises.
@@ -115,21 +117,22 @@ def _title(state: State, op_hash: str) -> str:
     return name.rpartition("| ")[2].partition(" of ")[0].lower()
 
 
-class _Progress(BaseStateCallback):
-    """Says which operation took its time."""
+def _progress(report: Report) -> BaseStateCallback:
+    """Callbacks that say which operation took its time."""
+    began = 0.0
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._began = 0.0
+    class Progress(BaseStateCallback):
+        @staticmethod
+        def operation_host_start(state: State, host: Host, op_hash: str) -> None:
+            nonlocal began
+            began = time.monotonic()
 
-    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:
-        """Note when an operation begins."""
-        self._began = time.monotonic()
+        @staticmethod
+        def operation_host_success(
+            state: State, host: Host, op_hash: str, retry_count: int = 0
+        ) -> None:
+            seconds = time.monotonic() - began
+            if seconds > SLOW_SECONDS:
+                report(f"{_title(state, op_hash)}: {seconds:.1f} s")
 
-    def operation_host_success(
-        self, state: State, host: Host, op_hash: str, retry_count: int = 0
-    ) -> None:
-        """Report one that was slow enough to be wondered about."""
-        seconds = time.monotonic() - self._began
-        if seconds > SLOW_SECONDS:
-            self._report(f"{_title(state, op_hash)}: {seconds:.1f} s")
+    return Progress()

@@ -1,4 +1,4 @@
-"""Worktrees on the target: what is at the workspace's path, what git has registered, what is dirty."""
+"""Worktrees on the target: what is at the path, what git has registered, what is dirty."""
 
 from __future__ import annotations
 

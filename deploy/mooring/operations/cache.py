@@ -47,7 +47,7 @@ why=$(fetch "$common") || die "Cannot fetch $source: $why"
 
 @step
 def cache(workspace: Workspace) -> Iterator[PyinfraCommand]:
-    """Have the wanted commit on the target: clone where there is no cache, else fetch if missing."""
+    """Have the wanted commit on the target: clone if there is no cache, else fetch if missing."""
     source = {"identity": workspace.source.identity or "", "source": workspace.request.repo}
     if workspace.pending:
         workspace.report(f"cloning {workspace.request.repo}")

@@ -1,4 +1,4 @@
-"""The claim: the record of a workspace, with its ports and session, taken under the target's lock."""
+"""The claim: a workspace's record, with its ports and session, taken under the target's lock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ write_record() { # stdin becomes the record
 
 _CLAIM = r"""
 lock target
-if [ ! -s "$root/id" ]; then printf '%s\n' "$new_id" >"$root/id.$$" && mv -- "$root/id.$$" "$root/id"; fi
+if [ ! -s "$root/id" ]; then
+  printf '%s\n' "$new_id" >"$root/id.$$" && mv -- "$root/id.$$" "$root/id"; fi
 IFS= read -r target_id <"$root/id"
 if [ "$(sum_of "$record")" != "$seen" ]; then
   case $(state_of "$record") in
@@ -38,8 +39,10 @@ if [ "$(sum_of "$record")" != "$seen" ]; then
 fi
 session=$(if [ -f "$record" ]; then field session "$record"; fi)
 
-others() { find "$root/records" -name '*.json' ! -path "$record" -exec sed -n \
-  's/^"ports": {\(.*\)},\{0,1\}$/\1/p' {} + 2>/dev/null | sed 's/"[A-Z0-9_]*"://g' | tr -s ', ' '\n\n'
+others() { # ports in other records
+  find "$root/records" -name '*.json' ! -path "$record" -exec \
+    sed -n 's/^"ports": {\(.*\)},\{0,1\}$/\1/p' {} + 2>/dev/null |
+    sed 's/"[A-Z0-9_]*"://g' | tr -s ', ' '\n\n'
 }
 busy() { # local ports in use, in hex; sockets in TIME_WAIT (06) don't stop a bind
   if [ -r /proc/net/tcp ]; then
@@ -58,7 +61,8 @@ free_port() {
     case $busy in *" $(printf '%04X' "$port") "*) continue ;; esac
     return 0
   done
-  die "Cannot claim a port: all from $first to $((first + count - 1)) are taken" "hint: mooring list"
+  die "Cannot claim a port: all from $first to $((first + count - 1)) are taken" \
+    "hint: mooring list"
 }
 ports=
 for name in $names; do
@@ -102,7 +106,7 @@ def finish_script() -> str:
 
 @step
 def claim(workspace: Workspace) -> Iterator[PyinfraCommand]:
-    """Claim the record: its ports, its session, its branch. Everything that can refuse has by now."""
+    """Claim the record: its ports, its session, its branch. What can refuse has done so by now."""
     if workspace.pending:
         return
     plan = workspace.plan
@@ -114,7 +118,9 @@ def claim(workspace: Workspace) -> Iterator[PyinfraCommand]:
         **record_names(workspace, workspace.record, wanted),
         "new_id": str(uuid.uuid4()),
         "names": " ".join(plan.port_names),
-        "kept": "\n".join(f"{key}={value}" for key, value in kept.items() if key in plan.port_names),
+        "kept": "\n".join(
+            f"{key}={value}" for key, value in kept.items() if key in plan.port_names
+        ),
         "first": str(PORTS[0]),
         "count": str(PORTS[1]),
     }

@@ -14,9 +14,10 @@ from .shell import call, later, run, step, told
 
 _WRITE = r"""
 find_admin
-ignore() { printf '%s' "$ignore_text" | put .mooring/.gitignore "$ignore_known"; }
-if [ -n "$ignore_text" ]; then ignore; fi
-if [ -n "$session_text" ]; then printf '%s' "$session_text" | put .mooring/session "$session_known"; fi
+if [ -n "$ignore_text" ]; then
+  printf '%s' "$ignore_text" | put .mooring/.gitignore "$ignore_known"; fi
+if [ -n "$session_text" ]; then
+  printf '%s' "$session_text" | put .mooring/session "$session_known"; fi
 if [ -n "$context_text" ]; then
   case $context in .mooring/*) ;; *) hide "$context" ;; esac
   printf '%s' "$context_text" | put "$context" "$context_known"
@@ -36,7 +37,11 @@ def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
     assert record
     workspace.tell(plan.notes)
     final = workspace.final_record()
-    files = {"ignore": ".mooring/.gitignore", "session": ".mooring/session", "context": plan.context}
+    files = {
+        "ignore": ".mooring/.gitignore",
+        "session": ".mooring/session",
+        "context": plan.context,
+    }
     stale = workspace.stale(tuple(files.values()))
     if stale or final != record:
         final = msgspec.structs.replace(
@@ -44,7 +49,12 @@ def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
         )
         texts = {f"{key}_text": stale.get(name, "") for key, name in files.items()}
         known = {f"{key}_known": record.generated.get(name, "") for key, name in files.items()}
-        names = {**texts, **known, "context": plan.context, **record_names(workspace, record, final)}
+        names = {
+            **texts,
+            **known,
+            "context": plan.context,
+            **record_names(workspace, record, final),
+        }
 
         def done(answer: list[str]) -> None:
             told(workspace)(answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -23,7 +23,8 @@ LOCK_SECONDS = 300
 SHARED = r"""
 die() { printf '%s\n' "$@" >&2; exit 65; }
 stage= lock_dir= # what is unfinished or held; never left behind
-trap 'if [ -n "$stage$lock_dir" ]; then rm -rf -- ${stage:+"$stage"} ${lock_dir:+"$lock_dir"}; fi' EXIT
+clean() { if [ -n "$stage$lock_dir" ]; then rm -rf -- "$stage" ${lock_dir:+"$lock_dir"}; fi; }
+trap clean EXIT
 trap 'exit 130' INT TERM HUP
 
 lock() { # NAME: holds the target's lock of that name until the script ends
@@ -208,16 +209,18 @@ def step(body: Body) -> Any:
     an exception that escapes would end the run for every host.
     """
 
-    @functools.wraps(body)
-    def guarded(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    def guarded(workspace: Workspace) -> Generator[Any, None, None]:
         try:
             yield from body(workspace)
         except MooringError as error:
             workspace.error = error
             text = "\n".join(error.lines())
-            refusal = script.compose({"root": "", "text": text}, "printf '%s\\n' \"$text\" >&2; exit 65")
+            refusal = script.compose(
+                {"root": "", "text": text}, "printf '%s\\n' \"$text\" >&2; exit 65"
+            )
             yield StringCommand(script.RUN, _stdin=refusal, _timeout=SECONDS)
 
+    functools.update_wrapper(guarded, body)
     return operation()(guarded)
 
 

@@ -49,7 +49,8 @@ said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
     die "The worktree is made, but a git hook of yours failed:" "$said"; fi
   die "Cannot make the worktree:" "$said"
 }
-mkdir -p -- "$path/.mooring" && printf '*\n' >"$path/.mooring/.gitignore" || die "Cannot write to $path"
+mkdir -p -- "$path/.mooring" && printf '*\n' >"$path/.mooring/.gitignore" ||
+  die "Cannot write to $path"
 """
 
 

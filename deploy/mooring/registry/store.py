@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ from ..model import Key, Record, State
 from .schema import TABLES, Event, IndexedRecord, Session, migrate
 
 BUSY_SECONDS = 30
+_RECORD_KEY = (
+    IndexedRecord.target,
+    IndexedRecord.repo,
+    IndexedRecord.agent,
+    IndexedRecord.topic,
+)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,31 +78,49 @@ def location() -> Path:
 
 
 class Registry:
-    """An open registry. Each method is one short transaction."""
+    """An open registry, one in a process: peewee's tables are bound to the last one opened.
+
+    Each method is one short transaction.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open, and bring to the newest schema, the file at `path` (default: `location()`).
+        """Open the file at `path` (default: `location()`), brought to the newest schema.
 
-        Raises MooringError if it can't be opened or is from a newer Mooring.
+        One that isn't there reads as empty, and is made by the first thing that is written. Raises
+        MooringError if it can't be opened or is from a newer Mooring.
         """
         self.path = path or location()
+        self._there = self.path.exists()
         with _explained(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not self.path.exists():
+            self._connect(str(self.path) if self._there else ":memory:")
+
+    def _connect(self, place: str) -> None:
+        pragmas = {"journal_mode": "wal", "busy_timeout": BUSY_SECONDS * 1000}
+        self._database = peewee.SqliteDatabase(place, pragmas=pragmas, timeout=BUSY_SECONDS)
+        self._database.connect()
+        self._database.bind(TABLES)
+        migrate(self._database)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with _explained(self.path):
+            if not self._there:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            pragmas = {"journal_mode": "wal", "busy_timeout": BUSY_SECONDS * 1000}
-            self._database = peewee.SqliteDatabase(
-                self.path, pragmas=pragmas, timeout=BUSY_SECONDS
-            )
-            self._database.connect()
-            self._database.bind(TABLES)
-            migrate(self._database)
+                self._database.close()
+                self._connect(str(self.path))
+                self._there = True
+            with self._database.atomic("IMMEDIATE"):
+                yield
 
     def __enter__(self) -> Registry:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -106,8 +131,11 @@ class Registry:
     def index(self, record: Record, host: str, event: str) -> None:
         """Take over what a record on `host` says, and log `event`."""
         ended = record.updated if record.state is State.ENDED else None
-        with _explained(self.path), self._database.atomic("IMMEDIATE"):
-            IndexedRecord.replace(**_columns(record, host)).execute()
+        with self._writing():
+            columns = _columns(record, host)
+            IndexedRecord.insert(**columns).on_conflict(
+                conflict_target=list(_RECORD_KEY), update=columns
+            ).execute()
             session = {
                 **_key(record.key),
                 "issue": record.issue or None,
@@ -144,16 +172,17 @@ class Registry:
         row = self._record(record)
         if row is None:
             return
-        session = Session.get_or_none(Session.session_id == record.session)
+        session: Any = Session.get_or_none(Session.session_id == record.session)
         new_commit = bool(commit) and row.seen_commit != commit
-        captured = transcript and session is not None and session.captured_at is None
-        if not new_commit and not captured:
+        if not transcript or (session and session.captured_at is not None):
+            session = None
+        if not new_commit and not session:
             return
-        with _explained(self.path), self._database.atomic("IMMEDIATE"):
+        with self._writing():
             if new_commit:
                 row.seen_commit = commit
                 row.save()
-            if captured:
+            if session:
                 session.captured_at = int(time.time())
                 session.save()
 
@@ -192,7 +221,8 @@ class Registry:
         if agent:
             query = query.where(IndexedRecord.agent == agent)
         order = (IndexedRecord.repo, IndexedRecord.agent, IndexedRecord.topic)
-        return [_row(item) for item in query.order_by(*order).dicts()]
+        items: Any = query.order_by(*order).dicts()
+        return [_row(item) for item in items]
 
     def sessions(self, topic: str = "", agent: str = "") -> list[SessionRow]:
         """The sessions of that topic and agent ('' for any), newest first."""
@@ -201,7 +231,7 @@ class Registry:
             query = query.where(Session.topic == topic)
         if agent:
             query = query.where(Session.agent == agent)
-        rows = query.order_by(Session.created_at.desc(), Session.topic).dicts()
+        rows: Any = query.order_by(Session.created_at.desc(), Session.topic).dicts()
         return [SessionRow(**item) for item in rows]
 
 
@@ -243,3 +273,7 @@ def _row(item: dict[str, Any]) -> Row:
     ports = msgspec.json.decode(item.pop("ports"), type=dict[str, int])
     commit, session = item.pop("seen_commit"), item.pop("session_id")
     return Row(ports=ports, commit=commit, session=session, **item)
+
+
+opened = functools.cache(Registry)
+"""The registry of this process."""

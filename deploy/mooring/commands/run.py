@@ -1,0 +1,24 @@
+"""`mooring run`: a command in a workspace's environment, without direnv."""
+
+from __future__ import annotations
+
+from ..errors import MooringError
+from ..registry import Registry
+from . import launch
+from .lookup import Meant, find, missing
+
+
+def command(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.Start:
+    """The command in the workspace, as the index knows it.
+
+    Raises MooringError if there is no such workspace, or it ended.
+    """
+    row = find(registry, wanted)
+    if row is None:
+        raise missing(registry, wanted)
+    if row.state == "ended":
+        raise MooringError(
+            f"Cannot run in {row.topic!r}: it has ended",
+            f"mooring resume {row.topic} --launch none",
+        )
+    return launch.Start(argv, row.worktree, launch.environment(row, row.session))

@@ -1,0 +1,22 @@
+"""`mooring sessions`: the conversations, with the workspace each belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ..registry import Registry
+from .lookup import Meant
+
+
+def sessions(registry: Registry, wanted: Meant | None) -> list[dict[str, Any]]:
+    """The sessions of one topic, or of all, newest first; times in seconds since the epoch."""
+    rows = registry.sessions(wanted.topic if wanted else "", wanted.agent if wanted else "")
+    return [{**msgspec.structs.asdict(row), "state": _state(row)} for row in rows]
+
+
+def _state(row: Any) -> str:
+    if row.cleared_at:
+        return "cleared"
+    return "recorded" if row.captured_at else "reserved"
