@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import jinja2
 
 
+ENVRC_TEMPLATE = "envrc.j2"
+CONTEXT_TEMPLATE = "session-context.md.j2"
 HIDDEN = (
     ".mooring/.gitignore",
     ".mooring/.stage.*",
@@ -26,26 +29,52 @@ HIDDEN = (
 """What of `.mooring/` is composed anew each time, so that nobody can lose it."""
 
 
+def digest(plan: Plan, record: Record) -> str:
+    """A sha256 over all that `compose` reads: where it is the same, so are the files."""
+    inputs = [_envrc_names(plan, record), _context_names(plan, record), plan.context]
+    texts = [(templates() / name).read_bytes() for name in (ENVRC_TEMPLATE, CONTEXT_TEMPLATE)]
+    return sha256(b"\0".join([msgspec.json.encode(inputs), *texts])).hexdigest()
+
+
 def compose(plan: Plan, record: Record) -> dict[str, str]:
     """Every file that Mooring writes into the workspace itself, by path."""
-    context = {
-        **msgspec.structs.asdict(record),
-        "envrc": plan.envrc,
-        "env": sorted(plan.env),
-        "start": plan.start if plan.makes_branch else record.start,
-        "files": sorted(item.dest for item in plan.copies),
-    }
     return {
         ".mooring/.gitignore": "*\n",
         ".mooring/session": f"{record.session}\n",
-        plan.context: _template("session-context.md.j2").render(context),
-        plan.envrc: _template("envrc.j2").render(
-            topic=plan.topic,
-            names=fixed(record),
-            env=render_env(plan.env, record),
-            session_file=f"{plan.worktree}/.mooring/session",
-        ),
+        plan.context: _template(CONTEXT_TEMPLATE).render(_context_names(plan, record)),
+        plan.envrc: _template(ENVRC_TEMPLATE).render(_envrc_names(plan, record)),
     }
+
+
+def names(plan: Plan) -> tuple[str, ...]:
+    """The paths that `compose` gives."""
+    return (".mooring/.gitignore", ".mooring/session", plan.context, plan.envrc)
+
+
+def _envrc_names(plan: Plan, record: Record) -> dict[str, Any]:
+    return {
+        "topic": plan.topic,
+        "names": fixed(record),
+        "env": render_env(plan.env, record),
+        "session_file": f"{plan.worktree}/.mooring/session",
+    }
+
+
+def _context_names(plan: Plan, record: Record) -> dict[str, Any]:
+    shown = ("topic", "agent", "issue", "repo", "branch", "base", "worktree", "ports", "session")
+    return {
+        **{name: getattr(record, name) for name in shown},
+        "start": plan.start if plan.makes_branch else record.start,
+        "envrc": plan.envrc,
+        "env": sorted(plan.env),
+        "files": sorted(item.dest for item in plan.copies),
+    }
+
+
+def templates() -> Path:
+    """Where the templates are: inside an installed package, or beside `deploy/` in a checkout."""
+    own = Path(__file__).parent / "templates"
+    return own if own.is_dir() else Path(__file__).parents[2] / "templates"
 
 
 @functools.cache
@@ -53,10 +82,8 @@ def _environment() -> jinja2.Environment:
     import jinja2
     from jinja2.sandbox import SandboxedEnvironment
 
-    own = Path(__file__).parent / "templates"
-    source = own if own.is_dir() else Path(__file__).parents[2] / "templates"
     environment = SandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(source),
+        loader=jinja2.FileSystemLoader(templates()),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -303,27 +303,30 @@ class Workspace:
             )
         self.registry.index(raw, self.host.name, "claimed")
 
-    def generated(self) -> dict[str, str]:
-        """Every file Mooring writes into the workspace, composed for the claimed record."""
-        record = self.record
-        assert record
-        return generate.compose(self.plan, record)
-
     def stale(self, paths: tuple[str, ...]) -> dict[str, str]:
-        """Those of the generated files that aren't on the target as they should be."""
-        present = self.observed.files.present
-        files = self.generated()
+        """Those of the generated files, with their content, that aren't there as they should be."""
+        record, plan, present = self.record, self.plan, self.observed.files.present
+        assert record
+        if record.digest == generate.digest(plan, record) and all(
+            present.get(name, "-") == record.generated.get(name) for name in paths
+        ):
+            return {}
+        files = generate.compose(plan, record)
         return {name: files[name] for name in paths if present.get(name) != text_sum(files[name])}
 
     def final_record(self) -> Record:
         """The record of the finished workspace."""
         record, plan = self.record, self.plan
         assert record
-        sums = {name: text_sum(text) for name, text in self.generated().items()}
+        digest = generate.digest(plan, record)
+        sums = record.generated
+        if digest != record.digest:
+            files = generate.compose(plan, record)
+            sums = {name: text_sum(text) for name, text in files.items()}
         known = {item.dest: item.sum for item in plan.copies}
         present = self.observed.files.present
         copied = {dest: value for dest, value in known.items() if present.get(dest) == value}
-        return finished(plan, record, {**copied, **self.copied}, sums)
+        return finished(plan, record, {**copied, **self.copied}, sums, digest)
 
     def finish(self, record: Record, event: str) -> None:
         """Take over a record that was written to the target, into the registry too."""

@@ -80,6 +80,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     """Seconds since the epoch, as `updated`."""
     updated: int
+    digest: str = ""
+    """What the generated files were composed from; '' until the workspace is ready."""
     by: str
     """Who claimed it: user@host of the controller."""
     include: list[str] = []

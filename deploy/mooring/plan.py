@@ -387,7 +387,9 @@ def intentions(plan: Plan, claims: bool) -> tuple[str, ...]:
     return tuple(said)
 
 
-def finished(plan: Plan, record: Record, copied: dict[str, str], sums: dict[str, str]) -> Record:
+def finished(
+    plan: Plan, record: Record, copied: dict[str, str], sums: dict[str, str], digest: str
+) -> Record:
     """The record of a workspace that is whole: what `record` becomes when all else is done."""
     return msgspec.structs.replace(
         record,
@@ -395,6 +397,7 @@ def finished(plan: Plan, record: Record, copied: dict[str, str], sums: dict[str,
         include=list(plan.include),
         files={**record.files, **copied},
         generated=sums,
+        digest=digest,
     )
 
 

@@ -34,24 +34,30 @@ root=$(real "${root:-$HOME/.local/share/mooring}")
 quiet_git() { git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c gc.auto=0 \
   -c maintenance.auto=false "$@" 8>&- 9>&-; }
 
-ref_of() { # the branch a symbolic ref file names, or the commit it holds
-  _line=; [ -f "$1" ] && IFS= read -r _line <"$1"; printf '%s' "${_line#ref: }"
+ref_of() { # sets ref: the branch a symbolic ref file names, or the commit it holds
+  ref=; [ -f "$1" ] && IFS= read -r ref <"$1"; ref=${ref#ref: }
 }
 
+if command -v sha256sum >/dev/null; then digest() { sha256sum "$@"; }
+else digest() { shasum -a 256 "$@"; }; fi
 sums() { # reads paths, one a line; prints sha256sum lines of those that are plain files
+  set --
   while IFS= read -r _path; do
-    if [ -f "$_path" ] && [ ! -L "$_path" ]; then printf '%s\n' "$_path"; fi
-  done | tr '\n' '\0' | if command -v sha256sum >/dev/null
-    then xargs -0 sha256sum --; else xargs -0 shasum -a 256 --; fi 2>/dev/null
+    if [ -f "$_path" ] && [ ! -L "$_path" ]; then set -- "$@" "$_path"; fi
+    if [ $# -ge 100 ]; then digest -- "$@"; set --; fi
+  done
+  if [ $# -gt 0 ]; then digest -- "$@"; fi
 }
-sha() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -c1-64; }
+sha() { _sum=$(digest); printf '%s' "${_sum%% *}"; } # of stdin
 
 # Records are JSON with one key a line (facts/record.py writes them), so that sed can read them.
 unescape='s/\\\(["\\/]\)/\1/g'
-field() { sed -n "s/^\"$1\": \"\(.*\)\",\{0,1\}\$/\1/p" "$2" | sed -e "$unescape" -e 1q; }
+field() {
+  sed -n -e "/^\"$1\": /{s/^[^:]*: \"\(.*\)\",\{0,1\}\$/\1/" -e "$unescape" -e 'p;q;}' "$2"
+}
 entries() { # the elements of a list, or the keys of a map, one a line
-  sed -n -e "/^\"$1\": /,/^[]}]/{s/^ \"\(.*\)\": \"[0-9a-f]*\",\{0,1\}\$/\1/p;t" \
-    -e 's/^ "\(.*\)",\{0,1\}$/\1/p' -e '}' "$2" | sed "$unescape"
+  sed -n -e "/^\"$1\": /,/^[]}]/{s/^ \"\(.*\)\": \"[0-9a-f]*\",\{0,1\}\$/\1/;tu" \
+    -e 's/^ "\(.*\)",\{0,1\}$/\1/;tu' -e d -e :u -e "$unescape" -e 'p;}' "$2"
 }
 """
 
@@ -84,7 +90,7 @@ def compose(variables: Mapping[str, str], *parts: str) -> Stdin:
 
 ANSWER = r"""
 say() { printf '%s\0%s\0' "$1" "${2-}"; }
-say_file() { printf '%s\0' "$1"; head -c 1048577 -- "$2" | base64 | tr -d '\n'; printf '\0'; }
+say_file() { printf '%s\0' "$1"; head -c 1048577 -- "$2" | base64; printf '\0'; }
 answer() { "$@" | base64; }
 """
 """A probe calls ``answer main``: what `main` says travels as NUL-separated names and values."""
@@ -99,7 +105,7 @@ def decode(lines: list[str]) -> list[tuple[str, str]]:
     Raises MooringError if the answer is cut short: it has to end with ``end``.
     """
     try:
-        raw = base64.b64decode("".join(line.strip() for line in lines), validate=True)
+        raw = base64.b64decode("".join(lines), validate=True)
     except binascii.Error:
         raise MooringError("Cannot read the target's answer: it is not what was sent") from None
     fields = raw.decode("utf-8", "surrogateescape").split("\0")

@@ -41,7 +41,7 @@ probe_files() {
       printf '%s\n' "$_wanted" .envrc .session-context.md .mooring/envrc .mooring/session \
         .mooring/session-context.md .mooring/.gitignore
       if [ -n "$record" ]; then entries files "$record"; fi
-    } | sort -u | sums)"
+    } | sums)"
     if [ -f .envrc ]; then
       _hash=$({ printf '%s\n' "$path/.envrc"; cat .envrc; } | sha)
       if [ -f "${XDG_DATA_HOME:-$HOME/.local/share}/direnv/allow/$_hash" ]; then

@@ -28,11 +28,11 @@ probe_record() { # says every record of this agent and topic; loads the one of t
   for _file in "$root/records"/*/"$agent/$topic.json"; do
     [ -f "$_file" ] || continue
     say_file record "$_file"
+    if [ -n "$record" ]; then continue; fi
     load "$_file"
     if [ "$r_repo" = "$identity" ] || [ "$r_source" = "$repo" ]; then record=$_file; fi
   done
   if [ -n "$record" ]; then
-    load "$record"
     # A topic used anew after its end chooses base, branch and path again.
     if [ -z "$resumes" ] && [ "$r_state" = ended ]; then r_worktree= r_branch= r_base=; fi
   else r_repo= r_source= r_state= r_worktree= r_branch= r_base= r_commit= r_session=; fi

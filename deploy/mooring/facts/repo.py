@@ -36,14 +36,14 @@ probe_repo() {
   say default "$default"
   say problem "$problem"
   if [ -z "$common" ]; then return; fi
-  remote_head=$(ref_of "$common/refs/remotes/origin/HEAD") head=$(ref_of "$common/HEAD")
+  ref_of "$common/refs/remotes/origin/HEAD"; remote_head=$ref
+  ref_of "$common/HEAD"; head=$ref
   say head "$head"
   if [ -n "$identity" ]; then return; fi
   _origin=$(quiet_git --git-dir="$common" config --get remote.origin.url)
   say origin "$_origin"
   if [ -z "$_origin" ]; then
-    say root_commit "$(quiet_git --git-dir="$common" rev-list --max-parents=0 HEAD -- 2>/dev/null |
-      tail -n 1)"
+    say root_commit "$(quiet_git --git-dir="$common" rev-list --max-parents=0 HEAD -- 2>/dev/null)"
   fi
 }
 
@@ -64,33 +64,36 @@ probe_refs() {
   say refs "$_refs"
   if [ -n "$identity" ]; then set -- "$_remote" "$_head" "$_tag"
   else set -- "$_head" "$_remote" "$_tag"; fi
-  for _name; do if [ -z "$commit" ]; then commit=$(value_of "$_name"); fi; done
+  for _name; do if [ -z "$commit" ]; then value_of "$_name"; commit=$value; fi; done
   if [ -z "$commit" ]; then
     case $base in '' | *[!0-9a-f]*) ;; *)
       commit=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "$base^{commit}") ;;
     esac
   fi
-  tip=$(value_of "${w_head:-refs/heads/$branch}")
+  value_of "${w_head:-refs/heads/$branch}"; tip=$value
   say base "$base"
   say base_commit "$commit"
   say branch "$branch"
 }
-value_of() { # the commit of a ref among those just listed; a tag's is the one it points at
+value_of() { # sets value: the commit of a ref just listed; a tag's is the one it points at
+  value=
   while IFS=' ' read -r _ref _oid _peeled; do
-    if [ "$_ref" = "$1" ]; then printf '%s' "${_peeled:-$_oid}"; fi
+    if [ "$_ref" = "$1" ]; then value=${_peeled:-$_oid}; fi
   done <<REFS
 $_refs
 REFS
 }
 
 probe_blobs() {
-  if [ -z "$commit" ]; then return; fi
+  _at=${commit:-$tip} # the branch outlives its base
+  if [ -z "$_at" ]; then return; fi
   printf 'blobs\0'
-  for _object in "$commit:mooring.yaml" "$commit:.worktreeinclude" "${tip:-$commit}:.envrc" \
-    "${tip:-$commit}:.session-context.md"; do printf '%s %s\n' "$_object" "${_object#*:}"
+  for _object in "$_at:mooring.yaml" "$_at:.worktreeinclude" "${tip:-$_at}:.envrc" \
+    "${tip:-$_at}:.session-context.md"; do printf '%s %s\n' "$_object" "${_object#*:}"
   done | quiet_git --git-dir="$common" cat-file --batch='%(objecttype) %(objectsize) %(rest)' |
-    head -c 4194304 | base64 | tr -d '\n'
+    head -c 4194304 | base64
   printf '\0'
+  if [ -n "$tip" ]; then r_commit= seen=; fi # the branch is there
   for _old in $seen $r_commit; do
     if quiet_git --git-dir="$common" cat-file -e "$_old^{commit}" 2>/dev/null; then
       say last_commit "$_old"; break; fi
@@ -132,7 +135,8 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse(said: dict[str, str], identity: str) -> Repo:
     """The repo among what the probe said."""
-    identity = identity or path_identity(said.get("origin", ""), said.get("root_commit", ""))
+    roots = said.get("root_commit", "").split()
+    identity = identity or path_identity(said.get("origin", ""), roots[-1] if roots else "")
     files = {name: value for name, value in said.items() if name.startswith("checkout:")}
     return Repo(
         identity=identity,

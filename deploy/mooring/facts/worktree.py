@@ -38,19 +38,24 @@ probe_worktree() { # sets path, and of the worktree registered there: w_admin, w
   say path "$path"
   if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then say at_path other
   elif [ -d "$path" ]; then
-    say at_path "$(ls -A -- "$path" | head -n 1 | grep -q . && echo dir || echo empty)"
+    _kind=empty
+    for _name in "$path"/* "$path"/.[!.]* "$path"/..?*; do
+      if [ -e "$_name" ] || [ -L "$_name" ]; then _kind=dir; break; fi
+    done
+    say at_path "$_kind"
   fi
   if [ -z "$common" ]; then return; fi
   for _admin in "$common"/worktrees/*/gitdir; do
     [ -f "$_admin" ] || continue
     IFS= read -r _gitdir <"$_admin"
-    _admin=${_admin%/gitdir} _wt=${_gitdir%/.git} _head=$(ref_of "${_admin}/HEAD") _locked=
+    _admin=${_admin%/gitdir} _wt=${_gitdir%/.git} _locked=
+    ref_of "$_admin/HEAD"
     if [ -f "$_admin/locked" ]; then IFS= read -r _locked <"$_admin/locked"; _locked="+$_locked"; fi
-    if [ "$_wt" = "$path" ]; then w_admin=$_admin w_head=$_head; fi
+    if [ "$_wt" = "$path" ]; then w_admin=$_admin w_head=$ref; fi
     _there=; if [ -e "$_gitdir" ]; then _there=yes; fi
     say registered "$_wt
 $_admin
-$_head
+$ref
 $_there
 $_locked"
   done

@@ -73,7 +73,7 @@ _REMOVE = r"""
 lock "$repo_lock"
 find_admin
 if [ -n "$w_admin" ]; then
-  w_head=$(ref_of "$w_admin/HEAD")
+  ref_of "$w_admin/HEAD"; w_head=$ref
   if [ -d "$path" ]; then
     if [ "$(printf '%s' "$(scan "$w_admin" "$path")" | sha)" != "$judged" ]; then
       die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
