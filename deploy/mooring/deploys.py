@@ -49,8 +49,7 @@ def retire(**data: Any) -> None:
 
 def provision(handle: Workspace) -> None:
     """Queue what makes the workspace so. Raises MooringError for what stands in the way."""
-    if not handle.pending:
-        handle.tell(handle.plan.notes)
+    handle.check()
     _queue(handle, PROVISION)
 
 

@@ -26,6 +26,7 @@ from .loss import judge
 from .model import Key, Needs, Record, Request, State
 from .plan import (
     Plan,
+    check_needs,
     default_branch,
     finished,
     intentions,
@@ -118,6 +119,12 @@ class Workspace:
     def excludes(self) -> tuple[str, ...]:
         """Pathspecs of what a removal need not care for."""
         return disposable_pathspecs(self.spec.disposable)
+
+    def check(self) -> None:
+        """Raise MooringError for whatever can be refused before anything is changed."""
+        check_needs(self.request, self.observed)
+        if not self.pending:
+            self.tell(self.plan.notes)
 
     def check_end(self) -> None:
         """Raise MooringError if there is nothing to end, or if ending would lose something."""

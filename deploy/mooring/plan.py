@@ -108,7 +108,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     Raises MooringError for whatever stands in the way, with what to do about it.
     """
     _check_repo(request, observed)
-    _check_needs(request, observed)
+    check_needs(request, observed)
     base = wanted_base(request, spec, observed)
     branch = wanted_branch(request, spec, observed, base)
     present = _present(request, observed, branch)
@@ -171,7 +171,8 @@ def _check_repo(request: Request, observed: Observed) -> None:
         )
 
 
-def _check_needs(request: Request, observed: Observed) -> None:
+def check_needs(request: Request, observed: Observed) -> None:
+    """Raise MooringError if what a resume goes on with isn't there."""
     if request.needs is Needs.NOTHING:
         return
     topic = request.topic
@@ -250,13 +251,12 @@ def _check_branch_free(request: Request, observed: Observed, branch: str) -> Non
             f"mooring new {request.topic} --branch {branch}-2",
             f"git --git-dir {repo.common} worktree prune    # if that directory is gone",
         )
-    blocked = [ref for ref in repo.refs if ref.startswith(f"refs/heads/{branch}/")] or [
-        ref for ref in repo.refs if f"refs/heads/{branch}".startswith(f"{ref}/")
-    ]
+    below = [ref for ref in repo.refs if ref.startswith(f"refs/heads/{branch}/")]
+    blocked = repo.blocked or (below[0].removeprefix("refs/heads/") if below else "")
     if blocked:
         raise MooringError(
             f"Cannot make branch {branch!r}: git keeps branches as paths, and "
-            f"{blocked[0].removeprefix('refs/heads/')!r} is in its way",
+            f"{blocked!r} is in its way",
             f"mooring new {request.topic} --branch {branch.replace('/', '-')}-2",
         )
 

@@ -58,10 +58,10 @@ def find(registry: Registry, wanted: Meant) -> Row | None:
     """
     rows = registry.rows(wanted.topic, wanted.agent)
     if wanted.repo:
-        rows = [row for row in rows if _is_repo(row, wanted.repo)]
+        rows = [row for row in rows if is_repo(row, wanted.repo)]
     elif len(rows) > 1:
         here = os.path.realpath(Path.cwd())
-        rows = [row for row in rows if _is_repo(row, here)] or rows
+        rows = [row for row in rows if is_repo(row, here)] or rows
     if len(rows) > 1:
         raise MooringError(
             "\n".join(
@@ -75,7 +75,8 @@ def find(registry: Registry, wanted: Meant) -> Row | None:
     return rows[0] if rows else None
 
 
-def _is_repo(row: Row, repo: str) -> bool:
+def is_repo(row: Row, repo: str) -> bool:
+    """Whether `repo` names the workspace's repo: by URL, identity, or a path in it."""
     if repo in (row.repo, row.source):
         return True
     if not repo.startswith("/"):

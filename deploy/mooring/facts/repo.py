@@ -55,9 +55,11 @@ probe_refs() {
     case $remote_head in refs/remotes/origin/*) base=${remote_head#refs/remotes/origin/} ;;
       *) base=${head#refs/heads/} ;; esac
   fi
+  if [ "$base" = HEAD ]; then base=${head#refs/heads/}; fi
   : "${branch:=$fallback_branch}"
   _head=refs/heads/$base _remote=refs/remotes/origin/$base _tag=refs/tags/$base
-  set -- "refs/heads/$branch"
+  case $base in origin/*) _remote=refs/remotes/$base ;; esac
+  set -- "refs/heads/$branch" "refs/remotes/origin/$branch"
   case $w_head in refs/heads/*) set -- "$@" "$w_head" ;; esac
   _refs=$(quiet_git --git-dir="$common" for-each-ref \
     --format='%(refname) %(objectname) %(*objectname)' "$_head" "$_remote" "$_tag" "$@" 2>&1)
@@ -71,6 +73,12 @@ probe_refs() {
     esac
   fi
   value_of "${w_head:-refs/heads/$branch}"; tip=$value
+  _up=$branch
+  while [ -z "$tip" ] && [ "$_up" != "${_up%/*}" ]; do # a branch `a` stands in the way of `a/b`
+    _up=${_up%/*}
+    if quiet_git --git-dir="$common" show-ref --verify --quiet "refs/heads/$_up"
+    then say blocked "$_up"; fi
+  done
   say base "$base"
   say base_commit "$commit"
   say branch "$branch"
@@ -126,6 +134,8 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     base_commit: str
     branch: str
     last_commit: str
+    blocked: str
+    """A branch that is in the way of `branch`, since git keeps branches as paths."""
     refs: dict[str, str]
     blobs: dict[str, bytes]
     """Files of the base commit (of the branch's tip for those that Mooring would write)."""
@@ -150,6 +160,7 @@ def parse(said: dict[str, str], identity: str) -> Repo:
         base_commit=said.get("base_commit", ""),
         branch=said.get("branch", ""),
         last_commit=said.get("last_commit", ""),
+        blocked=said.get("blocked", ""),
         refs=_refs(said.get("refs", "")),
         blobs=_batch(content(said.get("blobs", ""))),
         checkout_files={name.partition(":")[2]: content(text) for name, text in files.items()},

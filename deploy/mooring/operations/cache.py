@@ -39,6 +39,10 @@ stage=
 
 _UPDATE = r"""
 lock "$repo_lock"
+if [ -n "$own" ]; then # a person's clone: as `git fetch` there would do it
+  why=$(quiet_git --git-dir="$common" fetch --quiet origin 2>&1) || die "Cannot fetch: $why"
+  exit 0
+fi
 if [ -z "$always" ] && quiet_git --git-dir="$common" rev-parse --verify --quiet \
   "refs/remotes/origin/$base^{commit}" >/dev/null; then exit 0; fi
 why=$(fetch "$common") || die "Cannot fetch $source: $why"
@@ -50,12 +54,14 @@ def cache(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Have the wanted commit on the target: clone if there is no cache, else fetch if missing."""
     source = {"identity": workspace.source.identity or "", "source": workspace.request.repo}
     if workspace.pending:
-        workspace.report(f"cloning {workspace.request.repo}")
+        if workspace.host.state.is_executing:
+            workspace.report(f"cloning {workspace.request.repo}")
         yield run(workspace, source, _FETCH + _CLONE, lambda _: _fetched(workspace), CLONE_SECONDS)
     elif workspace.needs_fetch:
         repo = workspace.observed.repo
         always = "yes" if workspace.request.fetch else ""
-        names = {**source, "base": repo.base, "always": always}
+        own = "" if workspace.source.is_url else "yes"
+        names = {**source, "base": repo.base, "always": always, "own": own}
         yield run(workspace, names, _FETCH + _UPDATE, lambda _: _fetched(workspace), CLONE_SECONDS)
 
 

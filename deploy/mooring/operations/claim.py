@@ -22,8 +22,8 @@ _COMMON = r"""
 state_of() { if [ -f "$1" ]; then field state "$1"; fi; }
 sum_of() { if [ -f "$1" ]; then sha <"$1"; fi; }
 write_record() { # stdin becomes the record
-  mkdir -p -- "${record%/*}" && cat >"$record.$$" && mv -f -- "$record.$$" "$record" ||
-    die "Cannot write the record $record"
+  [ -d "${record%/*}" ] || mkdir -p -- "${record%/*}"
+  cat >"$record.$$" && mv -f -- "$record.$$" "$record" || die "Cannot write the record $record"
 }
 """
 
@@ -46,11 +46,11 @@ others() { # ports in other records
 }
 busy() { # local ports in use, in hex; sockets in TIME_WAIT (06) don't stop a bind
   if [ -r /proc/net/tcp ]; then
-    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-      awk '$4 != "06" { sub(/.*:/, "", $2); print $2 }'
+    awk '$4 != "06" { sub(/.*:/, "", $2); print $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
   else netstat -an | awk '/^tcp/ { n = split($4, a, /[.:]/); printf "%04X\n", a[n] }'; fi
 }
-taken=" $(others | tr '\n' ' ') $(printf '%s\n' "$kept" | sed 's/.*=//' | tr '\n' ' ')"
+taken=" $(others | tr '\n' ' ') "
+for pair in $kept; do taken="$taken${pair#*=} "; done
 busy=" $(busy | tr '\n' ' ') "
 next=$(($(id -u) * 137 % count)) # users of one machine start apart
 tried=0
@@ -66,7 +66,8 @@ free_port() {
 }
 ports=
 for name in $names; do
-  port=$(printf '%s\n' "$kept" | sed -n "s/^$name=//p")
+  port=
+  for pair in $kept; do case $pair in "$name="*) port=${pair#*=} ;; esac; done
   if [ -z "$port" ]; then free_port; fi
   ports="$ports${ports:+,}\"$name\":$port"
 done

@@ -11,6 +11,7 @@ from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 from pyinfra.api.host import Host
 from pyinfra.api.operation import operation
 from pyinfra.api.state import State
+from pyinfra.connectors.util import CommandOutput
 
 from .. import script
 from ..errors import MooringError
@@ -28,7 +29,9 @@ trap clean EXIT
 trap 'exit 130' INT TERM HUP
 
 lock() { # NAME: holds the target's lock of that name until the script ends
-  mkdir -p -m 700 -- "$root" && mkdir -p -- "$root/locks" || die "Cannot write to $root"
+  if [ ! -d "$root/locks" ]; then
+    mkdir -p -m 700 -- "$root" && mkdir -p -- "$root/locks" || die "Cannot write to $root"
+  fi
   _lock=$root/locks/$1 _left=$lock_seconds
   if command -v flock >/dev/null; then
     exec 9>>"$_lock"
@@ -71,7 +74,7 @@ wt_git() { quiet_git --git-dir="$w_admin" --work-tree="$path" "$@"; }
 
 put() { # DEST KNOWN: stdin becomes DEST in the workspace, by rename; KNOWN: the sha256 we wrote
   cd -P -- "$path" || die "Cannot write $1: there is no $path"
-  mkdirs "$1"; mkdirs .mooring/saved
+  mkdirs "$1"; mkdirs .mooring/stage
   [ ! -d "$1" ] || [ -L "$1" ] || die "Cannot write $1: a directory is in the way"
   stage=$path/.mooring/.stage.$$
   cat >"$stage" || die "Cannot write $1"
@@ -79,12 +82,12 @@ put() { # DEST KNOWN: stdin becomes DEST in the workspace, by rename; KNOWN: the
     _old=$(sha <"$1")
     if [ "$_old" != "${2-}" ] && [ "$_old" != "$(sha <"$stage")" ]; then
       _saved=.mooring/saved/$(printf '%s' "$1" | tr / _).$(printf '%.8s' "$_old")
-      cp -p -- "$1" "$_saved" && echo "saved $1 as $_saved"
+      mkdirs "$_saved"
+      cp -p -- "$1" "$_saved" && echo "saved $1 as $_saved" || die "Cannot save $1 first"
     fi
   fi
   mv -f -- "$stage" "$1" || die "Cannot write $1"
   stage=
-  rmdir .mooring/saved 2>/dev/null || :
 }
 mkdirs() { # the parents of a path in the workspace, none of which may be a symlink
   case $1 in */*) _rest=${1%/*}/ ;; *) return 0 ;; esac
@@ -143,7 +146,9 @@ class Script(StringCommand):
                 self._then(output.stdout_lines)
             except MooringError as error:
                 fail(self._workspace, error)
-                return False, output
+                done = False
+        if not done:  # pyinfra prints what is left: the reason, not the script's answer
+            output = CommandOutput([line for line in output if line.buffer_name == "stderr"])
         return done, output
 
 
