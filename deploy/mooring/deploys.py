@@ -55,7 +55,7 @@ def provision(handle: Workspace) -> None:
 
 def end(handle: Workspace) -> None:
     """Queue the end of a workspace. Raises MooringError if something would be lost."""
-    handle.scan = True
+    handle.ending = True
     handle.check_end()
     _queue(handle, RETIRE)
 

@@ -387,20 +387,6 @@ def intentions(plan: Plan, claims: bool) -> tuple[str, ...]:
     return tuple(said)
 
 
-def finished(
-    plan: Plan, record: Record, copied: dict[str, str], sums: dict[str, str], digest: str
-) -> Record:
-    """The record of a workspace that is whole: what `record` becomes when all else is done."""
-    return msgspec.structs.replace(
-        record,
-        state=State.READY,
-        include=list(plan.include),
-        files={**record.files, **copied},
-        generated=sums,
-        digest=digest,
-    )
-
-
 def _first_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[0].removeprefix("fatal: ") if lines else "git gave no reason"

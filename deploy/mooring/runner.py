@@ -67,20 +67,6 @@ def run(name: str, data: dict[str, Any], report: Report, *, dry: bool = False) -
         return Outcome(handle, tuple(_changed(handle.host, dry)), dry)
 
 
-def look(data: dict[str, Any], report: Report, *, scan: bool = False) -> Workspace:
-    """A workspace as one probe sees it; nothing is planned or changed.
-
-    Raises MooringError if the target can't be looked at.
-    """
-    with _handle(data, report, dry=True) as handle:
-        handle.scan = scan
-        try:
-            assert handle.observed
-        except PyinfraError:
-            raise MooringError("Cannot look at the workspace: the target did not answer") from None
-        return handle
-
-
 @contextmanager
 def _handle(data: dict[str, Any], report: Report, dry: bool) -> Iterator[Workspace]:
     """A handle on this host, connected; pyinfra's context is reset whatever happens."""

@@ -45,7 +45,11 @@ def go_on(person: Person, repo: Path, *args: str) -> dict[str, object]:
 
 
 def assert_resumed(
-    person: Person, stub: MessagesStub, first: dict[str, object], second: dict[str, object], size: int
+    person: Person,
+    stub: MessagesStub,
+    first: dict[str, object],
+    second: dict[str, object],
+    size: int,
 ) -> None:
     """The model saw the earlier turn, the id is the same, and one transcript grew."""
     texts = "\n".join(stub.texts(stub.last_conversation()))

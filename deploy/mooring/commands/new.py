@@ -38,7 +38,9 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
     """Have the workspace. Raises MooringError with the reason if it can't be had."""
     outcome = runner.run("workspace", data, report, dry=dry)
     workspace = outcome.workspace
-    record = workspace.expected_record() if dry else workspace.record
+    record = workspace.record
+    if dry:
+        record = None if workspace.pending else workspace.wanted
     return Made(
         record,
         outcome.changed,

@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Iterator
 from hashlib import sha256
 
-import msgspec
 from pyinfra.api.command import PyinfraCommand
 
+from .. import records
 from ..facts import record as record_file
 from ..handle import Workspace
 from ..model import Record, State
@@ -111,10 +111,11 @@ def claim(workspace: Workspace) -> Iterator[PyinfraCommand]:
     if workspace.pending:
         return
     plan = workspace.plan
-    if not workspace.claims(plan):
+    if not workspace.unclaimed:
         return
-    wanted = workspace.wanted_record(plan)
-    kept = wanted.ports if wanted.state is not State.ENDED else {}
+    wanted, kept = workspace.wanted, {}
+    if workspace.record and workspace.record.state is not State.ENDED:
+        kept = workspace.record.ports
     names = {
         **record_names(workspace, workspace.record, wanted),
         "new_id": str(uuid.uuid4()),
@@ -134,13 +135,7 @@ def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
     record = workspace.record
     if not record or record.state is State.ENDED:
         return
-    ended = msgspec.structs.replace(
-        record,
-        state=State.ENDED,
-        ports={},
-        commit=workspace.commit or record.commit,
-        updated=int(time.time()),
-    )
+    ended = records.ended(record, workspace.commit, int(time.time()))
     yield run(
         workspace,
         record_names(workspace, record, ended),

@@ -31,7 +31,7 @@ def envrc(workspace: Workspace) -> Iterator[PyinfraCommand]:
         return
     plan, observed, record = workspace.plan, workspace.observed, workspace.record
     assert record
-    stale = workspace.stale((plan.envrc,))
+    stale = workspace.stale(record, plan.envrc)
     allow = plan.approves and bool(observed.target.direnv)
     if stale or (allow and not observed.files.allowed):
         names = {

@@ -36,13 +36,13 @@ def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
     plan, record = workspace.plan, workspace.record
     assert record
     workspace.tell(plan.notes)
-    final = workspace.final_record()
+    final = workspace.finished(record)
     files = {
         "ignore": ".mooring/.gitignore",
         "session": ".mooring/session",
         "context": plan.context,
     }
-    stale = workspace.stale(tuple(files.values()))
+    stale = workspace.stale(record, *files.values())
     if stale or final != record:
         final = msgspec.structs.replace(
             final, commit=workspace.commit or record.commit, updated=int(time.time())

@@ -1,0 +1,118 @@
+"""Looking at a target: the probe, asked again only if the spec wants something else looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from pyinfra.api.host import Host
+
+from . import config, generate
+from .config import Layers, Spec
+from .errors import MooringError
+from .facts import workspace as facts
+from .facts.workspace import Observed, Question
+from .model import Needs, Request
+from .plan import default_branch, wanted_base, wanted_branch
+from .repo import Source
+
+PROBE_SECONDS = 120
+ATTEMPTS = 3
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What to look at and how: `ending` also scans for what a removal would lose.
+
+    `seen` are commits the registry saw there; `tell` hears of a spec that can't be read but isn't
+    needed for an end.
+    """
+
+    host: Host
+    request: Request
+    source: Source
+    layers: Layers
+    seen: tuple[str, ...]
+    ending: bool
+    tell: Callable[[tuple[str, ...]], None]
+
+    def __call__(self) -> tuple[Observed, Spec]:
+        """What the probe saw, and the spec it led to.
+
+        Raises MooringError if the target doesn't answer, or the spec can't be read.
+        """
+        question = self._question()
+        for _ in range(ATTEMPTS):
+            observed = self._ask(question)
+            spec = self._spec(observed)
+            refined = self._refine(question, observed, spec)
+            if refined == question:
+                break
+            question = refined
+        return observed, spec
+
+    def _question(self) -> Question:
+        request = self.request
+        return Question(
+            identity=self.source.identity or "",
+            source=request.repo,
+            root=request.root,
+            agent=request.agent,
+            topic=request.topic,
+            base=request.base,
+            branch=request.branch,
+            fallback_branch=default_branch(request),
+            seen=" ".join(self.seen),
+            resumes=request.needs is not Needs.NOTHING,
+            new_worktree=request.new_worktree,
+            scan=self.ending,
+        )
+
+    def _ask(self, question: Question) -> Observed:
+        lines = self.host.get_fact(facts.Probe, _stdin=facts.text(question), _timeout=PROBE_SECONDS)
+        if lines is None:
+            raise MooringError(f"Cannot look at {self.host.name}: the target did not answer")
+        return facts.parse(lines, question.identity)
+
+    def _spec(self, observed: Observed) -> Spec:
+        repo = observed.repo
+        files = repo.checkout_files if repo.checkout else repo.blobs
+        try:
+            file = config.parse(files.get("mooring.yaml", b""))
+            layers = msgspec.structs.replace(self.layers, repo=file)
+            return config.merge(layers, files.get(".worktreeinclude", b""))
+        except MooringError as error:
+            if not self.ending:
+                raise
+            self.tell((f"{error.message}; going on without it",))
+            return config.merge(self.layers)
+
+    def _refine(self, question: Question, observed: Observed, spec: Spec) -> Question:
+        repo = observed.repo
+        if not repo.common:
+            return question
+        changes: dict[str, object] = {}
+        if self.ending:
+            changes["excludes"] = excluded(spec)
+            return msgspec.structs.replace(question, **changes)
+        base = wanted_base(self.request, spec, observed)
+        branch = wanted_branch(self.request, spec, observed, base)
+        if base != repo.base:
+            changes["base"] = base
+        if branch != repo.branch:
+            changes["branch"] = branch
+        if spec.patterns != observed.files.include:
+            changes["include"] = spec.patterns
+        return msgspec.structs.replace(question, **changes)
+
+
+def excluded(spec: Spec) -> tuple[str, ...]:
+    """Exclude pathspecs (gitglossary(7)) of what a removal need not care for.
+
+    A disposable pattern is a name at any depth, or with a slash in it a path from the top.
+    """
+    places = [*generate.HIDDEN]
+    for pattern in spec.disposable:
+        name = pattern.strip("/")
+        place = name if "/" in name else f"**/{name}"
+        places += [place, f"{place}/**"]
+    return tuple(f":(exclude,glob){place}" for place in places)

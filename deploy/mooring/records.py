@@ -1,0 +1,88 @@
+"""What a workspace's record becomes: claimed, finished, ended. Pure."""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+
+from .model import Record, State
+from .plan import Plan
+
+_CLAIMED = ("issue", "pipeline", "worktree", "branch", "base", "owns_branch", "source")
+
+
+def wanted(plan: Plan, old: Record | None, commit: str, now: int, by: str) -> Record:
+    """The record this plan claims: the present one brought up to date, or a new one.
+
+    The claim itself puts in the ports and the target's id, under the target's lock. `now` is in
+    seconds since the epoch; `commit` is the one the workspace is at, '' where there is none yet.
+    """
+    live = old if old and old.state is not State.ENDED else None
+    if live and not plan.makes_worktree:
+        return msgspec.structs.replace(
+            live,
+            issue=plan.issue,
+            pipeline=plan.pipeline,
+            worktree=plan.worktree,
+            branch=plan.branch,
+            base=plan.base,
+            owns_branch=_owns(plan, live),
+            commit=commit or live.commit,
+            updated=now,
+        )
+    return Record(
+        target=old.target if old else "",
+        repo=plan.repo,
+        source=plan.source,
+        agent=plan.agent,
+        topic=plan.topic,
+        issue=plan.issue,
+        pipeline=plan.pipeline,
+        state=State.PARTIAL,
+        worktree=plan.worktree,
+        branch=plan.branch,
+        owns_branch=_owns(plan, old),
+        base=plan.base,
+        start=plan.start,
+        commit=plan.start,
+        session=old.session if old else str(uuid.uuid4()),
+        ports=old.ports if old else {},
+        created=live.created if live else now,
+        updated=now,
+        by=by,
+        files=old.files if old else {},
+    )
+
+
+def _owns(plan: Plan, old: Record | None) -> bool:
+    """Whether the branch is ours: made now, or by an earlier run of this workspace."""
+    return plan.makes_branch or (old is not None and old.owns_branch and old.branch == plan.branch)
+
+
+def needs_claim(plan: Plan, old: Record | None, new: Record) -> bool:
+    """Whether the record has to be claimed, or changed, before anything is made."""
+    if old is None or old.state is State.ENDED or set(old.ports) != set(plan.port_names):
+        return True
+    return any(getattr(old, name) != getattr(new, name) for name in _CLAIMED)
+
+
+def finished(
+    plan: Plan, record: Record, copied: dict[str, str], generated: dict[str, str], digest: str
+) -> Record:
+    """The record of a workspace that is whole: what `record` becomes when all else is done."""
+    return msgspec.structs.replace(
+        record,
+        state=State.READY,
+        include=list(plan.include),
+        files={**record.files, **copied},
+        generated=generated,
+        digest=digest,
+    )
+
+
+def ended(record: Record, commit: str, now: int) -> Record:
+    """The record of a workspace that is gone: it keeps all but the ports."""
+    return msgspec.structs.replace(
+        record, state=State.ENDED, ports={}, commit=commit or record.commit, updated=now
+    )
