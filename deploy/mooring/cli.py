@@ -260,7 +260,7 @@ def run(topic: str | None, agent: str | None, repo: str | None, arguments: tuple
         raise click.UsageError("no command: mooring run TOPIC -- CMD")
     registry = _registry()
     wanted = lookup.meant(topic, agent, repo, ui.narrate)
-    what = command.command(registry, wanted, arguments)
+    what = command.in_workspace(registry, wanted, arguments)
     return launch.start(what, _registry().close)
 
 

@@ -147,7 +147,7 @@ def _pattern_lines(include: bytes) -> Iterator[str]:
     """The patterns of a `.worktreeinclude`, which has the format of a gitignore(5) file."""
     if len(include) > MAX_BYTES or b"\0" in include:
         raise MooringError("Cannot read .worktreeinclude: it is not a small text file")
-    for line in include.decode("utf-8", "surrogateescape").splitlines():
+    for line in include.decode("utf-8", "surrogateescape").split("\n"):
         if line.strip() and not line.startswith("#"):
             yield line.rstrip()
 
@@ -234,6 +234,8 @@ def _build(node: Any, path: str, lines: dict[str, int], name: str) -> Any:
     import yaml
 
     lines[path] = node.start_mark.line + 1
+    if path.startswith("$.env.") and not isinstance(node, yaml.ScalarNode):
+        raise _error(name, lines[path], f"{path.removeprefix('$.')} must be text")
     if isinstance(node, yaml.SequenceNode):
         return [_build(item, f"{path}[{i}]", lines, name) for i, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
@@ -326,7 +328,7 @@ def is_inside(path: str) -> bool:
     return bool(
         path
         and not path.startswith("/")
-        and not re.search(r"[\x00-\x1f\x7f\\]", path)
+        and not re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", path)
         and not any(part in ("", ".", "..") for part in parts)
         and not any(part.lower().rstrip(". ") == ".git" for part in parts)
         and parts[0] != ".mooring"

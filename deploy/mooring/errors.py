@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import Enum
 
 
@@ -32,6 +33,11 @@ class MooringError(Exception):
     def lines(self) -> list[str]:
         """The message, then one ``hint:`` line for each hint."""
         return [self.message, *(f"hint: {hint}" for hint in self.hints)]
+
+
+def command(*words: str, note: str = "") -> str:
+    """A command line as a hint: quoted so that it can be pasted, with a remark behind it."""
+    return shlex.join(words) + (f"    # {note}" if note else "")
 
 
 def usage(message: str, *hints: str) -> MooringError:

@@ -16,7 +16,7 @@ from pyinfra.api.host import Host
 
 from . import config, generate, records
 from .config import Spec
-from .errors import MooringError
+from .errors import MooringError, command
 from .facts import record as record_file
 from .facts.workspace import Observed
 from .look import Look, excluded
@@ -126,7 +126,7 @@ class Workspace:
         if holder:
             raise MooringError(
                 f"Cannot use issue {plan.issue!r} for {plan.topic!r}: {holder!r} has it already",
-                f"mooring end {holder}",
+                command("mooring", "end", holder),
             )
 
     def check(self) -> None:
@@ -179,7 +179,7 @@ class Workspace:
             raise MooringError(
                 f"Cannot provision {plan.topic!r}: {record.by} has just made it on branch "
                 f"{record.branch!r} at {record.worktree}",
-                f"mooring new {plan.topic}",
+                command("mooring", "new", *self.request.words),
             )
         self.finish(record, "claimed")
 

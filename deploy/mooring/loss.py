@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .errors import MooringError
+from .errors import MooringError, command
 from .facts.workspace import Observed
 from .model import Request
 
@@ -16,13 +16,14 @@ def judge(request: Request, observed: Observed) -> None:
 
     What git has locked, or no longer knows as a worktree, is refused or left alone either way.
     """
-    worktree, topic = observed.worktree, request.topic
+    worktree, topic, words = observed.worktree, request.topic, request.words
+    git = ("git", "-C", worktree.path)
     found = worktree.registered
     if found and found.locked and not found.half_made:
         why = found.locked[1:] or "no reason given"
         raise MooringError(
             f"Cannot end {topic!r}: git has its worktree locked ({why})",
-            f"git --git-dir {observed.repo.common} worktree unlock {worktree.path}",
+            command("git", "--git-dir", observed.repo.common, "worktree", "unlock", worktree.path),
         )
     if request.force or (found and found.half_made) or worktree.kind in ("", "empty"):
         return
@@ -30,15 +31,15 @@ def judge(request: Request, observed: Observed) -> None:
         raise MooringError(
             f"Cannot end {topic!r}: {worktree.path} is no worktree of {observed.repo.source} "
             "any more, so what is in it cannot be judged",
-            f"mooring end {topic} --force    # forgets the workspace, leaves the directory",
+            command("mooring", "end", *words, "--force", note="forgets it, leaves the directory"),
         )
     items = losses(worktree.scan, provisioned(observed))
     if items:
         more = [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
         raise MooringError(
             "\n".join([f"Cannot end {topic!r}: this would be lost:", *items[:SHOWN], *more]),
-            f"git -C {worktree.path} add -A && git -C {worktree.path} commit",
-            f"mooring end {topic} --force    # loses it; commits stay",
+            f"{command(*git, 'add', '-A')} && {command(*git, 'commit', '-m', 'Save')}",
+            command("mooring", "end", *words, "--force", note="loses it; commits stay"),
         )
 
 
@@ -55,7 +56,7 @@ def losses(scan: str, ours: frozenset[str]) -> list[str]:
 
     Raises MooringError if the scan itself failed: that never means there is nothing.
     """
-    lines = scan.splitlines()
+    lines = scan.split("\n")
     if not lines or lines[-1] != "end":
         raise MooringError("Cannot judge the worktree: looking at it was cut short")
     items = []
@@ -66,6 +67,10 @@ def losses(scan: str, ours: frozenset[str]) -> list[str]:
                 items.append(f"  {_KINDS[mark]}: {rest}")
         elif mark == "in-progress":
             items.append(f"  in progress: {rest}")
+        elif mark == "hidden":
+            items.append(f"  uncommitted, and hidden from git status: {rest}")
+        elif mark == "submodule":
+            items.append(f"  a submodule with a checkout of its own: {rest}")
         elif mark == "commit":
             items.append(f"  commit on no branch: {rest[:12]}")
         elif len(line) > 3 and line[2] == " ":

@@ -13,8 +13,8 @@ from .errors import MooringError, usage
 TOPIC = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 SESSION = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
-_LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+_REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\ud800-\udfff~^:?*\[\\]|\.\.|@\{|//")
+_LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
 class State(StrEnum):
@@ -50,6 +50,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     new_worktree: bool = False
     force: bool = False
     needs: Needs = Needs.NOTHING
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What names this workspace on the command line, for hints."""
+        return (self.topic,) if self.agent == "dev" else (self.topic, "--agent", self.agent)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,22 +146,29 @@ def _word(name: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
 
 
 def check_ref(name: str, value: object) -> str:
-    """A branch, tag or commit as git would accept it (git-check-ref-format(1))."""
+    """A branch, tag or commit by name, as git would accept it (git-check-ref-format(1))."""
     if not isinstance(value, str):
         value = str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
     parts = value.split("/")
     bad = (
         not value
-        or len(value.encode()) > 200
         or value.startswith("-")
         or value == "@"
         or value.endswith(".")
         or _REF_FORBIDDEN.search(value)
+        or len(value.encode()) > 200
         or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
     )
     if bad:
         raise usage(f"Cannot use {_shown(value)} as {name}: git does not accept it as a ref name")
     return value
+
+
+def check_branch(name: str, value: object) -> str:
+    """A branch's name: a ref that isn't git's own word for where one stands."""
+    if value == "HEAD":
+        raise usage(f"Cannot use 'HEAD' as {name}: git does not accept it as a branch name")
+    return check_ref(name, value)
 
 
 def _label(name: str, value: object) -> str:
@@ -169,7 +181,7 @@ def _label(name: str, value: object) -> str:
 def _root(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.startswith("/") or not _LABEL.fullmatch(value):
         raise usage(f"Cannot use {value!r} as {name}: it must be an absolute path on the target")
-    return value.rstrip("/")
+    return value.rstrip("/") or "/"
 
 
 def _repo(name: str, value: object) -> str:
@@ -184,19 +196,25 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
+def _needs(name: str, value: object) -> Needs:
+    if value not in set(Needs):
+        raise usage(f"Cannot use {value!r} as {name}: it must be one of {', '.join(Needs)}")
+    return Needs(str(value))
+
+
 _CHECKS: dict[str, Any] = {
     "topic": check_topic,
     "agent": check_agent,
     "repo": _repo,
     "base": check_ref,
-    "branch": check_ref,
+    "branch": check_branch,
     "issue": _label,
     "pipeline": _label,
     "root": _root,
     "fetch": _flag,
     "new_worktree": _flag,
     "force": _flag,
-    "needs": lambda _name, value: Needs(value),
+    "needs": _needs,
 }
 
 

@@ -5,14 +5,15 @@ Everything that can refuse does so here, before anything is claimed.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from . import config
 from .environment import check_env, port_name, template_names
-from .errors import MooringError
-from .model import Needs, Record, Request, State, check_ref
+from .errors import MooringError, command
+from .model import Needs, Record, Request, State, check_branch
 
 if TYPE_CHECKING:
     from .config import Spec
@@ -80,7 +81,7 @@ def wanted_branch(request: Request, spec: Spec, observed: Observed, base: str) -
     template = spec.branch or default_branch(request)
     names = _names(request, observed, base, "")
     branch = config.render(template, names, "branch")
-    return check_ref("branch", branch)
+    return check_branch("branch", branch)
 
 
 def _names(request: Request, observed: Observed, base: str, branch: str) -> dict[str, str]:
@@ -121,7 +122,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     copies, notes = _copies(spec, observed)
     taken = {item.dest for item in copies}
     names = _names(request, observed, base, branch)
-    port_names = tuple(port_name(name) for name in spec.ports)
+    port_names = tuple(dict.fromkeys(port_name(name) for name in spec.ports))
     check_env(spec.env, names, port_names)
     record = _kept(request, observed)
     envrc = _place(ENVRC, observed, taken)
@@ -160,14 +161,19 @@ def _check_repo(request: Request, observed: Observed) -> None:
         raise MooringError(f"{what}: git is not installed on the target", "apt-get install git")
     if repo.problem:
         raise MooringError(f"{what}: {_first_line(repo.problem)}", "mooring new TOPIC --repo PATH")
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", repo.source + observed.worktree.path):
+        raise MooringError(f"{what}: its path holds control characters, or is not UTF-8")
     if repo.common.startswith(f"{target.root}/cache/") and not request.repo.startswith("file:"):
         inside = repo.common.removeprefix(f"{target.root}/cache/").removesuffix(".git")
         if inside != repo.identity:
-            raise MooringError(f"{what}: {repo.common} is Mooring's cache; name the repo's URL")
+            raise MooringError(
+                f"{what}: {repo.common} is Mooring's cache; name the repo's URL",
+                command("git", "--git-dir", repo.common, "config", "remote.origin.url"),
+            )
     if record and record.state is not State.ENDED and record.source != repo.source:
         raise MooringError(
             f"{what}: this repo has a workspace of that topic already, from {record.source}",
-            f"mooring new {request.topic} --repo {record.source}",
+            command("mooring", "new", *request.words, "--repo", record.source),
         )
 
 
@@ -175,7 +181,7 @@ def check_needs(request: Request, observed: Observed) -> None:
     """Raise MooringError if what a resume goes on with isn't there."""
     if request.needs is Needs.NOTHING:
         return
-    topic = request.topic
+    topic, words = request.topic, request.words
     if not observed.record:
         raise MooringError(
             f"Cannot resume {topic!r}: there is no workspace and no session of that name",
@@ -185,8 +191,8 @@ def check_needs(request: Request, observed: Observed) -> None:
         raise MooringError(
             f"Cannot resume {topic!r}: Claude has no transcript of its session "
             f"{observed.record.session} in {observed.session.store}",
-            f"mooring resume {topic} --launch none    # the workspace, without Claude",
-            f"mooring new {topic}    # starts the conversation",
+            command("mooring", "resume", *words, "--launch", "none", note="without Claude"),
+            command("mooring", "new", *words, note="starts the conversation"),
         )
 
 
@@ -198,26 +204,26 @@ def _present(request: Request, observed: Observed, branch: str) -> Registered | 
     if request.new_worktree:
         raise MooringError(
             f"Cannot make a new worktree for {request.topic!r}: {found.path} exists",
-            f"mooring resume {request.topic}",
+            command("mooring", "resume", *request.words),
         )
     record = observed.record
     if not record or record.state is State.ENDED or record.worktree != found.path:
         raise MooringError(
             f"Cannot provision {request.topic!r}: {found.path} is a worktree that Mooring "
             "did not make",
-            f"git worktree remove {found.path}",
+            command("git", "-C", observed.repo.source, "worktree", "remove", found.path),
         )
     if request.branch and found.head != f"refs/heads/{branch}":
         raise MooringError(
             f"Cannot put {request.topic!r} on branch {branch!r}: its worktree is on "
             f"{found.head.removeprefix('refs/heads/')!r}",
-            f"git -C {found.path} switch {branch}",
+            command("git", "-C", found.path, "switch", branch),
         )
     if request.base and request.base != record.base:
         raise MooringError(
             f"Cannot base {request.topic!r} on {request.base!r}: it began at {record.base!r}",
-            f"git -C {found.path} rebase {request.base}",
-            f"mooring end {request.topic}",
+            command("git", "-C", found.path, "rebase", request.base),
+            command("mooring", "end", *request.words),
         )
     return found
 
@@ -229,13 +235,13 @@ def _check_path(request: Request, observed: Observed) -> None:
         raise MooringError(
             f"Cannot make the worktree of {request.topic!r}: {worktree.path} exists "
             "and is not a worktree",
-            f"mv {worktree.path} {worktree.path}.old",
+            command("mv", worktree.path, f"{worktree.path}.old"),
         )
     if found and found.locked and not found.half_made:
         raise MooringError(
             f"Cannot make the worktree of {request.topic!r}: git has {worktree.path} locked"
             f" ({found.locked[1:] or 'no reason given'})",
-            f"git --git-dir {observed.repo.common} worktree unlock {worktree.path}",
+            command("git", "--git-dir", observed.repo.common, "worktree", "unlock", worktree.path),
         )
 
 
@@ -248,16 +254,18 @@ def _check_branch_free(request: Request, observed: Observed, branch: str) -> Non
     if where:
         raise MooringError(
             f"Cannot put {request.topic!r} on branch {branch!r}: it is checked out at {where}",
-            f"mooring new {request.topic} --branch {branch}-2",
-            f"git --git-dir {repo.common} worktree prune    # if that directory is gone",
+            command("mooring", "new", *request.words, "--branch", f"{branch}-2"),
+            command("git", "--git-dir", repo.common, "worktree", "prune", note="if it is gone"),
         )
     below = [ref for ref in repo.refs if ref.startswith(f"refs/heads/{branch}/")]
-    blocked = repo.blocked or (below[0].removeprefix("refs/heads/") if below else "")
+    above = [ref for ref in repo.refs if f"refs/heads/{branch}".startswith(f"{ref}/")]
+    in_way = [repo.blocked] if repo.blocked else [*below, *above]
+    blocked = in_way[0].removeprefix("refs/heads/") if in_way else ""
     if blocked:
         raise MooringError(
             f"Cannot make branch {branch!r}: git keeps branches as paths, and "
             f"{blocked!r} is in its way",
-            f"mooring new {request.topic} --branch {branch.replace('/', '-')}-2",
+            command("mooring", "new", *request.words, "--branch", f"{branch.replace('/', '-')}-2"),
         )
 
 
@@ -276,12 +284,12 @@ def _start(request: Request, observed: Observed, base: str, branch: str) -> tupl
         if base == name and not request.base:
             raise MooringError(
                 f"Cannot provision {request.topic!r}: the repo has no commit on {name!r} yet",
-                f"git -C {repo.source} commit --allow-empty -m 'First commit'",
+                command("git", "-C", repo.source, "commit", "--allow-empty", "-m", "First commit"),
             )
         raise MooringError(
             f"Cannot start {request.topic!r} from {base!r}: "
             "the repo has no such branch, tag or commit",
-            f"mooring new {request.topic} --base BRANCH",
+            command("mooring", "new", *request.words, "--base", "BRANCH"),
         )
     return repo.base_commit, True
 
@@ -328,7 +336,7 @@ def _no_copy(path: str, observed: Observed) -> str:
     if path not in observed.files.sources:
         return "it is not a plain file"
     if path not in observed.files.ignored:
-        return f"git would show it; hint: echo /{path} >> .gitignore"
+        return f"git would show it\nhint: {command('echo', f'/{path}')} >> .gitignore"
     return ""
 
 
@@ -366,7 +374,8 @@ def _notes(
     if "env" in spec.held_back:
         notes.append(
             "env of the repo's mooring.yaml is in the .envrc, which direnv blocks until you "
-            f"approve it; `mooring run` and Claude don't get it\nhint: direnv allow {path}/.envrc"
+            "approve it; `mooring run` and Claude don't get it\nhint: "
+            + command("direnv", "allow", f"{path}/.envrc")
         )
     elif not observed.target.direnv:
         notes.append("direnv is not installed: use `mooring run` for the environment")

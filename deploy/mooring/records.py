@@ -31,6 +31,7 @@ def wanted(plan: Plan, old: Record | None, commit: str, now: int, by: str) -> Re
             commit=commit or live.commit,
             updated=now,
         )
+    owns = _owns(plan, live)
     return Record(
         target=old.target if old else "",
         repo=plan.repo,
@@ -42,9 +43,9 @@ def wanted(plan: Plan, old: Record | None, commit: str, now: int, by: str) -> Re
         state=State.PARTIAL,
         worktree=plan.worktree,
         branch=plan.branch,
-        owns_branch=_owns(plan, old),
+        owns_branch=owns,
         base=plan.base,
-        start=plan.start,
+        start=live.start if live and owns and not plan.makes_branch else plan.start,
         commit=plan.start,
         session=old.session if old else str(uuid.uuid4()),
         ports=old.ports if old else {},
@@ -55,9 +56,10 @@ def wanted(plan: Plan, old: Record | None, commit: str, now: int, by: str) -> Re
     )
 
 
-def _owns(plan: Plan, old: Record | None) -> bool:
-    """Whether the branch is ours: made now, or by an earlier run of this workspace."""
-    return plan.makes_branch or (old is not None and old.owns_branch and old.branch == plan.branch)
+def _owns(plan: Plan, live: Record | None) -> bool:
+    """Whether the branch is ours: made now, or by an earlier run of a workspace not yet ended."""
+    ours = live is not None and live.owns_branch and live.branch == plan.branch
+    return plan.makes_branch or ours
 
 
 def needs_claim(plan: Plan, old: Record | None, new: Record) -> bool:

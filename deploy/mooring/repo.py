@@ -21,7 +21,8 @@ _SCP = re.compile(
     r"(?:(?P<user>[A-Za-z0-9._-]+)@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<path>.+)"
 )
 _COMPONENT = re.compile(r"[A-Za-z0-9_~+][A-Za-z0-9._~+-]*")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_PASSWORD = re.compile(r"([^/@:\s]*):[^/@]*@")
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -44,18 +45,22 @@ def parse_source(text: object) -> Source:
     """
     if not isinstance(text, str) or not text:
         raise usage("Cannot use the repo: it must be a URL or a path", "--repo .")
-    if _CONTROL.search(text):
-        raise usage(f"Cannot use the repo {text!r}: it holds control characters")
+    if _UNSAFE.search(text):
+        raise _refused(text, "it holds control characters, or is not UTF-8")
     if text.startswith("-"):
-        raise usage(f"Cannot use the repo {text!r}: it looks like an option", f"--repo ./{text}")
+        raise _refused(text, "it looks like an option", f"--repo ./{text}")
     if "::" in text.split("/", 1)[0]:
-        raise usage(
-            f"Cannot use the repo {text!r}: git remote helpers can run any command",
-            "use an https, ssh, git or file URL, or a path",
-        )
+        why = "git remote helpers can run any command"
+        raise _refused(text, why, "use an https, ssh, git or file URL, or a path")
     if "://" in text or _looks_scp(text):
         return Source(text, url_identity(text))
     return Source(text, None)
+
+
+def _refused(text: str, why: str, *hints: str) -> MooringError:
+    """The error about a repo's name; a password in it is not repeated."""
+    shown = _PASSWORD.sub(r"\1:…@", text)
+    return usage(f"Cannot use the repo {shown!r}: {why}", *hints)
 
 
 def _looks_scp(text: str) -> bool:
@@ -71,14 +76,16 @@ def url_identity(url: str) -> str:
     directory names.
     """
     host, path = _split_url(url)
-    parts = _path_parts(unquote(path))
+    parts = _path_parts(unquote(path, errors="surrogateescape"))
+    if _UNSAFE.search("".join(parts)):
+        raise _refused(url, "its path holds control characters, or is not UTF-8")
     if host == "file":
         if ".." in parts or not parts:
-            raise usage(f"Cannot use the repo {url!r}: the path must be absolute and without '..'")
+            raise _refused(url, "the path must be absolute and without '..'")
         return "/".join(["file", *parts])
     bad = [part for part in parts if not _COMPONENT.fullmatch(part)]
     if bad or not parts:
-        raise usage(f"Cannot use the repo {url!r}: it has no usable owner/name path")
+        raise _refused(url, "it has no usable owner/name path")
     return "/".join([host.lower(), *parts])
 
 
@@ -93,29 +100,27 @@ def _split_url(url: str) -> tuple[str, str]:
     if "://" not in url:
         scp = _SCP.fullmatch(url)
         if not scp:
-            raise usage(f"Cannot use the repo {url!r}: neither a URL nor host:path")
+            raise _refused(url, "neither a URL nor host:path")
         return scp["host"], scp["path"]
     try:
         parts = urlsplit(url)
         host, password = parts.hostname or "", parts.password
     except ValueError as error:
-        raise usage(f"Cannot use the repo {url!r}: {error}") from None
+        raise _refused(url, f"{error}") from None
     if password is not None:
         raise MooringError(
             "Cannot use the repo: its URL holds a password, which would end up in .git/config",
             "git credential approve    # then name the URL without it",
         )
     if parts.scheme not in SCHEMES:
-        raise usage(
-            f"Cannot use the repo {url!r}: git's {parts.scheme!r} transport is not allowed",
-            f"use one of: {', '.join(SCHEMES)}",
-        )
+        why = f"git's {parts.scheme!r} transport is not allowed"
+        raise _refused(url, why, f"use one of: {', '.join(SCHEMES)}")
     if parts.query or parts.fragment:
-        raise usage(f"Cannot use the repo {url!r}: a repo URL has no query and no fragment")
+        raise _refused(url, "a repo URL has no query and no fragment")
     if parts.scheme == "file":
         return "file", parts.path
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.:-]*", host):
-        raise usage(f"Cannot use the repo {url!r}: it has no valid host")
+        raise _refused(url, "it has no valid host")
     return host, parts.path
 
 
@@ -128,6 +133,8 @@ def path_identity(origin: str, root_commit: str) -> str:
             return url_identity(origin)
         except MooringError:
             return f"commit/{root_commit}"
+    if not origin.startswith("/"):  # relative to the clone: it names nothing elsewhere
+        return f"commit/{root_commit}"
     return "/".join(["file", *_path_parts(posixpath.normpath(origin))])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import MooringError, usage
+from ..errors import MooringError, command, usage
 from ..model import check_agent, check_topic
 from ..registry import Registry, Row
 from ..repo import parse_source
@@ -67,10 +67,18 @@ def find(registry: Registry, wanted: Meant) -> Row | None:
             "\n".join(
                 [
                     f"Cannot tell which {wanted.topic!r} is meant:",
-                    *(f"  --agent {row.agent} --repo {row.source}" for row in rows),
+                    *(f"  {command('--agent', row.agent, '--repo', row.source)}" for row in rows),
                 ]
             ),
-            f"mooring status {wanted.topic} --agent {rows[0].agent} --repo {rows[0].source}",
+            command(
+                "mooring",
+                "status",
+                wanted.topic,
+                "--agent",
+                rows[0].agent,
+                "--repo",
+                rows[0].source,
+            ),
         )
     return rows[0] if rows else None
 

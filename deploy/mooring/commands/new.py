@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from .. import runner
-from ..errors import MooringError
+from ..errors import MooringError, command
 from ..model import Record
 from . import launch
 from .answer import of_record
@@ -58,7 +58,7 @@ def start(made: Made, args: tuple[str, ...]) -> launch.Start:
     record = made.record
     assert record
     if made.has_transcript:
-        again = " ".join(["mooring resume", record.topic, *(["--", *args] if args else [])])
+        again = command("mooring", "resume", record.topic, *(["--", *args] if args else []))
         raise MooringError(
             f"Cannot start a new conversation in {record.topic!r}: its session "
             f"{record.session} has one already",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..errors import MooringError
+from ..errors import MooringError, command
 from ..registry import Registry
 from . import launch
 from .lookup import Meant, find, missing
 
 
-def command(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.Start:
+def in_workspace(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.Start:
     """The command in the workspace, as the index knows it.
 
     Raises MooringError if there is no such workspace, or it ended.
@@ -19,6 +19,6 @@ def command(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.
     if row.state == "ended":
         raise MooringError(
             f"Cannot run in {row.topic!r}: it has ended",
-            f"mooring resume {row.topic} --launch none",
+            command("mooring", "resume", row.topic, "--agent", row.agent, "--launch", "none"),
         )
     return launch.Start(argv, row.worktree, launch.environment(row, row.session))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from ..errors import MooringError
 from ..model import Key, Record, parse_record
 from ..repo import source_key
 from ..script import content
@@ -70,9 +72,15 @@ def _value(value: Any, name: str) -> str:
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        raise MooringError(f"Cannot write {value!r} to the record: it is not UTF-8") from None
 
 
 def from_answer(lines: Sequence[str]) -> Record:
     """The record that a script printed as base64."""
-    return parse_record(content("".join(lines)))
+    try:
+        return parse_record(content("".join(lines)))
+    except binascii.Error:
+        raise MooringError("Cannot read the record that the target sent") from None

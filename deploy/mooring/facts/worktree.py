@@ -13,7 +13,18 @@ $excludes
 EXCLUDES
     wt_git() { quiet_git --git-dir="$w_admin" --work-tree="$path" -c core.quotePath=false \
       -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
-    wt_git status --porcelain=v1 --no-renames --untracked-files=all --ignore-submodules=none
+    # A submodule's own config could run something: whether it has a checkout is all we look at.
+    wt_git status --porcelain=v1 --no-renames --untracked-files=all --ignore-submodules=all
+    wt_git ls-files -v --stage | sed -n -e 's/^. 160000 [^	]*	/submodule /p' \
+      -e 's/^[a-zS] [^	]*	/bit /p' |
+      while IFS= read -r _line; do
+        _name=${_line#* }
+        case $_line in
+          submodule*) if [ -n "$(ls -A -- "$_name" 2>/dev/null)" ]; then echo "$_line"; fi ;;
+          *) if [ -e "$_name" ] && [ "$(wt_git hash-object -- "$_name")" != \
+              "$(wt_git rev-parse --verify --quiet ":$_name")" ]; then echo "hidden $_name"; fi ;;
+        esac
+      done
     wt_git ls-files --others --ignored --exclude-standard -- . "$@" | sed 's/^/!! /'
     for _state in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG rebase-merge rebase-apply; do
       if [ -e "$w_admin/$_state" ]; then echo "in-progress $_state"; fi

@@ -99,7 +99,7 @@ mkdirs() { # the parents of a path in the workspace, none of which may be a syml
   done
 }
 
-begin='# mooring: begin' end='# mooring: end'
+begin='# mooring: begin' end='# mooring: end' joined='# mooring: the line before had no end'
 hide() { # PATH: keeps it out of git status, by an anchored line in the repo's info/exclude
   if wt_git check-ignore -q -- "$1"; then return; fi
   if wt_git ls-files --error-unmatch -- "$1" >/dev/null 2>&1; then
@@ -113,6 +113,8 @@ hide() { # PATH: keeps it out of git status, by an anchored line in the repo's i
   if grep -qxF -- "$begin" "$_file"; then
     sed "/^$end\$/i\\
 /$1" "$_file" >"$_file.mooring"
+  elif [ -n "$(tail -c 1 -- "$_file")" ]; then
+    printf '%s\n' '' "$begin" "$joined" "/$1" "$end" >>"$_file.mooring"
   else
     printf '%s\n' "$begin" "/$1" "$end" >>"$_file.mooring"
   fi

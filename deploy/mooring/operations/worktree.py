@@ -9,7 +9,22 @@ from pyinfra.api.command import PyinfraCommand
 from ..facts import worktree as fact
 from ..handle import Workspace, text_sum
 from ..loss import judge
-from .shell import run, step
+from ..model import State
+from .shell import run, step, told
+
+_PARK = r"""
+park() { # ADMIN: keeps commits of a detached HEAD that no ref has, as a ref of ours
+  ref_of "$1/HEAD"
+  case $ref in refs/* | '' | 0000000*) return 0 ;; esac
+  if [ -z "$(quiet_git --git-dir="$common" rev-list --max-count=1 "$ref" --not --branches --tags \
+    --remotes --glob='refs/mooring/*' 2>/dev/null)" ]; then return 0; fi
+  _n=1
+  while quiet_git --git-dir="$common" show-ref --verify --quiet "$parks/$_n"
+  do _n=$((_n + 1)); done
+  quiet_git --git-dir="$common" update-ref "$parks/$_n" "$ref" '' || return 1
+  echo "kept the commits of the detached HEAD as $parks/$_n"
+}
+"""
 
 _CLEAR = r"""
 clear() { # drops our registrations of worktrees that are gone or were half made
@@ -21,6 +36,7 @@ clear() { # drops our registrations of worktrees that are gone or were half made
     elif [ -e "$_gitdir" ]; then continue; fi
     # A checkout that was killed was never handed to anybody: nothing in it is somebody's work.
     if [ "$_why" = initializing ] && [ "$_gitdir" = "$path/.git" ]; then rm -rf -- "$path"; fi
+    park "$_admin" || die "Cannot keep the commits of $_admin"
     rm -rf -- "$_admin"
   done <<CLEARS
 $clears
@@ -54,6 +70,11 @@ mkdir -p -- "$path/.mooring" && printf '*\n' >"$path/.mooring/.gitignore" ||
 """
 
 
+def parks(agent: str, topic: str) -> str:
+    """Where commits of a workspace are kept that no other ref has; numbered from 1 below it."""
+    return f"refs/mooring/park/{agent}/{topic}"
+
+
 @step
 def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Have the worktree at its path, on its branch."""
@@ -65,15 +86,24 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "start": plan.start if plan.makes_branch or not record else record.start,
         "no_hooks": "yes" if workspace.source.is_url else "",
         "clears": "\n".join(plan.clears),
+        "parks": parks(plan.agent, plan.topic),
     }
-    yield run(workspace, names, _CLEAR + _ADD)
+    yield run(workspace, names, _PARK + _CLEAR + _ADD, told(workspace))
 
 
 _REMOVE = r"""
+nothing_own() { # whether other refs have all commits of the branch's tip
+  if [ -n "$base_commit" ] &&
+    quiet_git --git-dir="$common" merge-base --is-ancestor "$1" "$base_commit"; then return; fi
+  _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$1" --not \
+    --exclude="refs/heads/$branch" --branches --tags --remotes) && [ -z "$_own" ]
+}
+
 lock "$repo_lock"
 find_admin
 if [ -n "$w_admin" ]; then
   ref_of "$w_admin/HEAD"; w_head=$ref
+  park "$w_admin" || die "Cannot end: the commits of the detached HEAD could not be kept"
   if [ -d "$path" ]; then
     if [ "$(printf '%s' "$(scan "$w_admin" "$path")" | sha)" != "$judged" ]; then
       die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
@@ -81,15 +111,6 @@ if [ -n "$w_admin" ]; then
     cd /
     trash=${path%/*}/.mooring-removed-${path##*/}
     rm -rf -- "$trash" && mv -- "$path" "$trash" || die "Cannot remove $path"
-    case $w_head in refs/heads/*) ;; *)
-      if [ -n "$(quiet_git --git-dir="$common" rev-list --max-count=1 "$w_head" \
-        --not --branches --tags --remotes --glob='refs/mooring/*' 2>/dev/null)" ]; then
-        park=$(quiet_git --git-dir="$common" for-each-ref --format=x "$parks/" | wc -l)
-        quiet_git --git-dir="$common" update-ref "$parks/$((park + 1))" "$w_head" '' ||
-          { mv -- "$trash" "$path"; die "Cannot end: the commits of $w_head could not be kept"; }
-        echo "kept the commits of the detached HEAD as $parks/$((park + 1))"
-      fi ;;
-    esac
   fi
   rm -rf -- "$w_admin"
   rmdir -- "$common/worktrees" 2>/dev/null
@@ -98,8 +119,7 @@ rm -rf -- "${path%/*}/.mooring-removed-${path##*/}"
 rmdir -- "${path%/*}" 2>/dev/null
 if [ -n "$owned" ]; then
   tip=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "refs/heads/$branch")
-  if [ -n "$tip" ] && { [ "$tip" = "$start" ] || { [ -n "$base_commit" ] &&
-    quiet_git --git-dir="$common" merge-base --is-ancestor "$tip" "$base_commit"; }; } &&
+  if [ -n "$tip" ] && nothing_own "$tip" &&
     ! grep -qxF "ref: refs/heads/$branch" "$common/HEAD" "$common"/worktrees/*/HEAD 2>/dev/null
   then
     quiet_git --git-dir="$common" update-ref -d "refs/heads/$branch" "$tip" &&
@@ -115,7 +135,10 @@ done
 _file=$common/info/exclude
 if [ -z "$others" ] && grep -qxF -- "$begin" "$_file" 2>/dev/null; then
   cp -p -- "$_file" "$_file.mooring" &&
-    sed "/^$begin\$/,/^$end\$/d" "$_file" >"$_file.mooring" && mv -f -- "$_file.mooring" "$_file"
+    if grep -qxF -- "$joined" "$_file"
+    then printf '%s' "$(sed "/^$begin\$/,/^$end\$/d" "$_file")"
+    else sed "/^$begin\$/,/^$end\$/d" "$_file"; fi >"$_file.mooring" &&
+    mv -f -- "$_file.mooring" "$_file"
 fi
 :
 """
@@ -125,18 +148,16 @@ fi
 def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Have no worktree, and no branch of ours without commits of its own."""
     observed, record = workspace.observed, workspace.record
-    there = observed.worktree.registered or observed.worktree.kind in ("dir", "empty")
-    if not record or not observed.repo.common or not (there or record.owns_branch):
+    if not record or record.state is State.ENDED or not observed.repo.common:
         return
     judge(workspace.request, observed)
     names = {
         "topic": record.topic,
         "branch": record.branch,
         "owned": "yes" if record.owns_branch else "",
-        "start": record.start,
         "base_commit": observed.repo.base_commit,
         "judged": text_sum(observed.worktree.scan or ""),
-        "parks": f"refs/mooring/park/{record.agent}/{record.topic}",
+        "parks": parks(record.agent, record.topic),
         "excludes": "\n".join(workspace.excludes),
     }
-    yield run(workspace, names, fact.SCAN + _REMOVE)
+    yield run(workspace, names, fact.SCAN + _PARK + _REMOVE, told(workspace))

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import peewee
 
-from ..errors import MooringError
+from ..errors import MooringError, command
 from ..model import Key, Record, State
 from .schema import TABLES, Event, IndexedRecord, Session, migrate
 
@@ -96,7 +96,10 @@ class Registry:
 
     def _connect(self, place: str) -> None:
         pragmas = {"journal_mode": "wal", "busy_timeout": BUSY_SECONDS * 1000}
-        self._database = peewee.SqliteDatabase(place, pragmas=pragmas, timeout=BUSY_SECONDS)
+        # One connection for all greenlets: pyinfra runs each host in its own, in one thread.
+        self._database = peewee.SqliteDatabase(
+            place, pragmas=pragmas, timeout=BUSY_SECONDS, thread_safe=False
+        )
         self._database.connect()
         self._database.bind(TABLES)
         migrate(self._database)
@@ -242,7 +245,9 @@ def _explained(path: Path) -> Iterator[None]:
     except (peewee.PeeweeException, OSError) as error:
         raise MooringError(
             f"Cannot use the registry {path}: {error}",
-            f"mv {path} {path}.old    # it is made anew; records on targets are the truth",
+            command(
+                "mv", str(path), f"{path}.old", note="a new one is made; records are the truth"
+            ),
         ) from None
 
 
