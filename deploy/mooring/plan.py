@@ -318,6 +318,7 @@ def _copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[st
             continue
         named = spec.copies.get(path, config.Copy(path))
         copies.append(Copied(path, named.dest or path, named.mode, files.sources[path]))
+    _check_copies(copies)
     missing = [name for name in spec.copies if name not in files.matched]
     notes += [
         f"not copied: {name} (the main checkout has no such untracked file)" for name in missing
@@ -328,6 +329,17 @@ def _copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[st
         if there and there not in (item.sum, known.get(item.dest)):
             notes.append(f"kept as it is: {item.dest} (it was edited in the workspace)")
     return tuple(copies), notes
+
+
+def _check_copies(copies: list[Copied]) -> None:
+    sources: dict[str, str] = {}
+    for item in copies:
+        other = sources.setdefault(item.dest, item.src)
+        if other != item.src:
+            raise MooringError(
+                f"Cannot copy both {other} and {item.src} to {item.dest}: files.copy names one "
+                "destination twice"
+            )
 
 
 def _no_copy(path: str, observed: Observed) -> str:

@@ -130,7 +130,7 @@ def path_identity(origin: str, root_commit: str) -> str:
         return f"commit/{root_commit}"
     if "://" in origin or _looks_scp(origin):
         try:
-            return url_identity(origin)
+            return url_identity(re.sub(r"://[^/@]*@", "://", origin))
         except MooringError:
             return f"commit/{root_commit}"
     if not origin.startswith("/"):  # relative to the clone: it names nothing elsewhere

@@ -7,7 +7,6 @@ of them begin with.
 from __future__ import annotations
 
 import base64
-import binascii
 import shlex
 from collections.abc import Mapping
 
@@ -22,10 +21,14 @@ set -u
 export LC_ALL=C GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0
 export GIT_ALLOW_PROTOCOL=file:git:http:https:ssh
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE \
-  GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_PREFIX GIT_CONFIG GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT
+  GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_PREFIX GIT_CONFIG GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT \
+  GIT_TRACE GIT_TRACE2 GIT_TRACE2_EVENT GIT_TRACE2_PERF GIT_TRACE_SETUP GIT_TRACE_PACKET \
+  GIT_TRACE_PERFORMANCE GIT_TRACE_CURL GIT_TRACE_REFS GIT_TRACE_SHALLOW CDPATH
 real() { # the path with symlinks of its existing part resolved
   _dir=$1 _rest=
-  while [ ! -d "$_dir" ]; do _rest=/${_dir##*/}$_rest _dir=${_dir%/*}; done
+  while [ ! -d "$_dir" ] && [ "$_dir" != "${_dir%/*}" ]; do
+    _rest=/${_dir##*/}$_rest _dir=${_dir%/*}
+  done
   (cd -P -- "${_dir:-/}" && _dir=$PWD && printf '%s' "${_dir%/}$_rest")
 }
 root=$(real "${root:-$HOME/.local/share/mooring}")
@@ -34,6 +37,10 @@ root=$(real "${root:-$HOME/.local/share/mooring}")
 quiet_git() { git -c core.fsmonitor=false -c core.hooksPath=/dev/null -c gc.auto=0 \
   -c maintenance.auto=false "$@" 8>&- 9>&-; }
 
+gitdir_of() { # ADMIN: sets _gitdir to the .git file of the worktree, which may be named relatively
+  _gitdir=; IFS= read -r _gitdir <"$1/gitdir"
+  case $_gitdir in '' | /*) ;; *) _gitdir=$(real "$1/$_gitdir") ;; esac
+}
 ref_of() { # sets ref: the branch a symbolic ref file names, or the commit it holds
   ref=; [ -f "$1" ] && IFS= read -r ref <"$1"; ref=${ref#ref: }
 }
@@ -106,7 +113,7 @@ def decode(lines: list[str]) -> list[tuple[str, str]]:
     """
     try:
         raw = base64.b64decode("".join(lines), validate=True)
-    except binascii.Error:
+    except ValueError:  # of base64, or not even ASCII
         raise MooringError("Cannot read the target's answer: it is not what was sent") from None
     fields = raw.decode("utf-8", "surrogateescape").split("\0")
     pairs = list(zip(fields[0:-1:2], fields[1::2], strict=False))

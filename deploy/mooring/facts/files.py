@@ -89,4 +89,4 @@ def _lines(text: str) -> tuple[str, ...]:
 
 def _sums(text: str) -> dict[str, str]:
     """Lines of sha256sum(1): 64 hex digits, two characters, a path."""
-    return {line[66:]: line[:64] for line in _lines(text) if not line.endswith("  -")}
+    return {line[66:]: line[:64] for line in _lines(text)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,5 +81,5 @@ def from_answer(lines: Sequence[str]) -> Record:
     """The record that a script printed as base64."""
     try:
         return parse_record(content("".join(lines)))
-    except binascii.Error:
+    except ValueError:  # of base64, or not even ASCII
         raise MooringError("Cannot read the record that the target sent") from None

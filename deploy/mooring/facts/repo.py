@@ -19,7 +19,10 @@ locate() { # sets common (the shared git directory), checkout (the main one, if 
   case $source in '~' | '~/'*) source=$HOME${source#'~'} ;; esac
   repo=$source
   cd -P -- "$source" 2>/dev/null || { problem="there is no directory $source"; return 0; }
-  common=$(quiet_git rev-parse --git-common-dir 2>&1) || { problem=$common common=; return 0; }
+  common=$(quiet_git rev-parse --git-common-dir 2>/dev/null) || {
+    problem=$(quiet_git rev-parse --git-common-dir 2>&1 >/dev/null) common=
+    return 0
+  }
   common=$(cd -P -- "$common" && printf '%s' "$PWD")
   case $common in
     */.git) checkout=${common%/.git} repo=$checkout ;;
@@ -182,7 +185,10 @@ def _batch(data: bytes) -> dict[str, bytes]:
         header, _, data = data.partition(b"\n")
         if header.endswith(b" missing"):
             continue
-        kind, size, name = header.decode("utf-8", "surrogateescape").split(" ", 2)
+        fields = header.decode("utf-8", "surrogateescape").split(" ", 2)
+        if len(fields) < 3 or not fields[1].isdigit():  # cut off behind a very large one
+            break
+        kind, size, name = fields
         if kind == "blob":
             found[name] = data[: min(int(size), MAX_FILE + 1)]
         data = data[int(size) + 1 :]

@@ -7,6 +7,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
 
 from .. import script
+from ..errors import MooringError
 from ..model import Record
 from . import files, record, repo, session, target, worktree
 
@@ -92,6 +93,13 @@ def text(question: Question) -> script.Stdin:
 def parse(lines: list[str], identity: str) -> Observed:
     """What the probe's answer says. Raises MooringError if it is cut short or unreadable."""
     pairs = script.decode(lines)
+    try:
+        return _observed(pairs, identity)
+    except (KeyError, IndexError, ValueError) as error:
+        raise MooringError(f"Cannot read the target's answer: {error!r}") from None
+
+
+def _observed(pairs: list[tuple[str, str]], identity: str) -> Observed:
     said = dict(pairs)
 
     def every(name: str) -> list[str]:

@@ -58,8 +58,8 @@ probe_worktree() { # sets path, and of the worktree registered there: w_admin, w
   if [ -z "$common" ]; then return; fi
   for _admin in "$common"/worktrees/*/gitdir; do
     [ -f "$_admin" ] || continue
-    IFS= read -r _gitdir <"$_admin"
-    _admin=${_admin%/gitdir} _wt=${_gitdir%/.git} _locked=
+    _admin=${_admin%/gitdir} _locked=
+    gitdir_of "$_admin"; _wt=${_gitdir%/.git}
     ref_of "$_admin/HEAD"
     if [ -f "$_admin/locked" ]; then IFS= read -r _locked <"$_admin/locked"; _locked="+$_locked"; fi
     if [ "$_wt" = "$path" ]; then w_admin=$_admin w_head=$ref; fi

@@ -21,9 +21,10 @@ PORTS = (20000, 12000)
 _COMMON = r"""
 state_of() { if [ -f "$1" ]; then field state "$1"; fi; }
 sum_of() { if [ -f "$1" ]; then sha <"$1"; fi; }
-write_record() { # stdin becomes the record
+write_record() { # TEXT: becomes the record
   [ -d "${record%/*}" ] || mkdir -p -- "${record%/*}"
-  cat >"$record.$$" && mv -f -- "$record.$$" "$record" || die "Cannot write the record $record"
+  printf '%s\n' "$1" >"$record.$$" && mv -f -- "$record.$$" "$record" ||
+    die "Cannot write the record $record"
 }
 """
 
@@ -71,9 +72,10 @@ for name in $names; do
   if [ -z "$port" ]; then free_port; fi
   ports="$ports${ports:+,}\"$name\":$port"
 done
-printf '%s' "$text" | sed -e "s/^\"ports\": .*/\"ports\": {$ports},/" \
+text=$(printf '%s' "$text" | sed -e "s/^\"ports\": .*/\"ports\": {$ports},/" \
   -e "s/^\"target\": .*/\"target\": \"$target_id\",/" \
-  -e "${session:+s/^\"session\": .*/\"session\": \"$session\",/}" | write_record
+  -e "${session:+s/^\"session\": .*/\"session\": \"$session\",/}") && write_record "$text" ||
+  die "Cannot claim: the record could not be written"
 base64 <"$record"
 """
 
@@ -85,7 +87,7 @@ if [ "$(sum_of "$record")" != "$seen" ]; then
     *) die "Cannot finish: somebody else has just changed the workspace" "hint: mooring status" ;;
   esac
 fi
-printf '%s' "$text" | write_record
+write_record "${text%?}" # without its last newline
 """
 
 

@@ -13,7 +13,7 @@ _WRITE = r"""
 find_admin
 if [ -n "$text" ]; then
   case $name in .mooring/*) ;; *) hide "$name" ;; esac
-  printf '%s' "$text" | put "$name" "$known"
+  put "$name" "$known" "$text"
 fi
 if [ -n "$allow" ]; then
   cd -- "$path" && why=$(direnv allow "$path/$name" 2>&1 9>&-) || die "Cannot allow $name: $why"

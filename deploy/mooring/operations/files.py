@@ -23,11 +23,10 @@ while IFS='	' read -r known mode src dest; do
     if [ "$there" != "$sum" ] && [ "$there" != "$known" ]; then echo "kept $dest"; continue; fi
   fi
   if [ "$src" != "$dest" ]; then hide "$dest"; fi
-  mkdirs "$dest"; mkdirs .mooring/x
-  stage=$path/.mooring/.stage.$$
-  cp -p -- "$checkout/$src" "$stage" && { [ "$mode" = - ] || chmod "$mode" "$stage"; } &&
-    mv -f -- "$stage" "$dest" || die "Cannot copy $src to $dest"
-  stage=
+  new_stage
+  cp -p -- "$checkout/$src" "$stage" && { [ "$mode" = - ] || chmod "$mode" "$stage"; } ||
+    die "Cannot copy $src to $dest"
+  move_stage "$dest"
   echo "copied $sum $dest"
 done <<COPIES
 $copies

@@ -14,13 +14,11 @@ from .shell import call, later, run, step, told
 
 _WRITE = r"""
 find_admin
-if [ -n "$ignore_text" ]; then
-  printf '%s' "$ignore_text" | put .mooring/.gitignore "$ignore_known"; fi
-if [ -n "$session_text" ]; then
-  printf '%s' "$session_text" | put .mooring/session "$session_known"; fi
+if [ -n "$ignore_text" ]; then put .mooring/.gitignore "$ignore_known" "$ignore_text"; fi
+if [ -n "$session_text" ]; then put .mooring/session "$session_known" "$session_text"; fi
 if [ -n "$context_text" ]; then
   case $context in .mooring/*) ;; *) hide "$context" ;; esac
-  printf '%s' "$context_text" | put "$context" "$context_known"
+  put "$context" "$context_known" "$context_text"
 fi
 """
 

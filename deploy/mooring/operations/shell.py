@@ -24,45 +24,62 @@ LOCK_SECONDS = 300
 SHARED = r"""
 die() { printf '%s\n' "$@" >&2; exit 65; }
 stage= lock_dir= # what is unfinished or held; never left behind
-clean() { if [ -n "$stage$lock_dir" ]; then rm -rf -- "$stage" ${lock_dir:+"$lock_dir"}; fi; }
+clean() {
+  if [ -n "$stage$lock_dir" ]; then rm -rf -- ${stage:+"$stage"} ${lock_dir:+"$lock_dir"}; fi
+}
 trap clean EXIT
 trap 'exit 130' INT TERM HUP
 
-lock() { # NAME: holds the target's lock of that name until the script ends
+held=
+lock() { # NAME: holds the target's lock of that name until the script ends, or takes another
+  if [ "$held" = "$1" ]; then return 0; fi
   if [ ! -d "$root/locks" ]; then
     mkdir -p -m 700 -- "$root" && mkdir -p -- "$root/locks" || die "Cannot write to $root"
   fi
-  _lock=$root/locks/$1 _left=$lock_seconds
+  clean
+  lock_dir= _lock=$root/locks/$1 _left=$lock_seconds
   if command -v flock >/dev/null; then
     exec 9>>"$_lock"
-    flock -w "$_left" 9 2>/dev/null || until flock -n 9; do retry 1; done # busybox has no -w
+    until _why=$(flock -w 1 9 2>&1); do
+      if [ -n "$_why" ]; then flock -n 9 && break; sleep 1; fi # busybox has no -w
+      tick
+    done
   elif command -v perl >/dev/null; then
     exec 9>>"$_lock"
-    until perl -e 'open(F, ">&=9") && flock(F, 6) || exit 1'; do retry 1; done
+    until perl -e 'open(F, ">&=9") && flock(F, 6) || exit 1'; do sleep 1; tick; done
   else
     until mkdir -- "$_lock.d" 2>/dev/null; do
-      _pid=; [ -f "$_lock.d/pid" ] && IFS= read -r _pid <"$_lock.d/pid"
-      if [ -n "$_pid" ] && ! kill -0 "$_pid" 2>/dev/null ||
-        [ -n "$(find "$_lock.d" -prune -mmin +60 2>/dev/null)" ]; then
-        mv -- "$_lock.d" "$_lock.dead.$$" 2>/dev/null && rm -rf -- "$_lock.dead.$$"
-      else retry 1; fi
+      if abandoned "$_lock.d"; then take_over; else sleep 1; tick; fi
     done
     lock_dir=$_lock.d
     echo $$ >"$lock_dir/pid"
   fi
+  held=$1
   printf '%s\n' "$who, pid $$" >"$_lock.holder"
 }
-retry() {
-  _left=$((_left - $1))
+tick() {
+  _left=$((_left - 1))
   [ "$_left" -gt 0 ] || die "Cannot get the lock ${_lock##*/}: $(cat "$_lock.holder") has it"
-  sleep "$1"
+}
+abandoned() { # whether a lock's directory is one of a dead process, or of none for five minutes
+  _pid=; [ -f "$1/pid" ] && IFS= read -r _pid <"$1/pid"
+  if [ -n "$_pid" ]; then ! kill -0 "$_pid" 2>/dev/null
+  else [ -n "$(find "$1" -prune -mmin +5 2>/dev/null)" ]; fi
+}
+take_over() { # one at a time, and looking again: else the slower of two removes the faster's lock
+  if mkdir -- "$_lock.steal" 2>/dev/null; then
+    if abandoned "$_lock.d"; then rm -rf -- "$_lock.d"; fi
+    rmdir -- "$_lock.steal"
+  elif [ -n "$(find "$_lock.steal" -prune -mmin +5 2>/dev/null)" ]; then
+    rmdir -- "$_lock.steal"
+  fi
 }
 
 find_admin() { # sets w_admin to git's own directory for the worktree at $path, if it has one
   w_admin= half_made=
   for _admin in "$common"/worktrees/*/gitdir; do
     [ -f "$_admin" ] || continue
-    IFS= read -r _gitdir <"$_admin"
+    gitdir_of "${_admin%/gitdir}"
     if [ "$_gitdir" = "$path/.git" ]; then w_admin=${_admin%/gitdir}; fi
   done
   if [ -f "$w_admin/locked" ]; then
@@ -72,22 +89,30 @@ find_admin() { # sets w_admin to git's own directory for the worktree at $path, 
 }
 wt_git() { quiet_git --git-dir="$w_admin" --work-tree="$path" "$@"; }
 
-put() { # DEST KNOWN: stdin becomes DEST in the workspace, by rename; KNOWN: the sha256 we wrote
-  cd -P -- "$path" || die "Cannot write $1: there is no $path"
-  mkdirs "$1"; mkdirs .mooring/stage
-  [ ! -d "$1" ] || [ -L "$1" ] || die "Cannot write $1: a directory is in the way"
-  stage=$path/.mooring/.stage.$$
-  cat >"$stage" || die "Cannot write $1"
+new_stage() { # sets stage to a fresh file of ours, on the workspace's own file system
+  cd -P -- "$path" 2>/dev/null || die "Cannot write: there is no $path"
+  mkdirs .mooring/stage
+  stage=$(mktemp "$path/.mooring/.stage.XXXXXX") || die "Cannot write to $path/.mooring"
+}
+move_stage() { # DEST: the stage becomes it; a symlink there is replaced, never followed
+  mkdirs "$1"
+  if [ -L "$1" ]; then rm -f -- "$1"; fi
+  [ ! -d "$1" ] || die "Cannot write $1: a directory is in the way"
+  mv -f -- "$stage" "$1" || die "Cannot write $1"
+  stage=
+}
+put() { # DEST KNOWN TEXT: the text becomes DEST in the workspace; KNOWN: the sha256 we wrote
+  new_stage
+  printf '%s' "$3" >"$stage" && chmod =rw "$stage" || die "Cannot write $1"
   if [ -f "$1" ] && [ ! -L "$1" ]; then
     _old=$(sha <"$1")
-    if [ "$_old" != "${2-}" ] && [ "$_old" != "$(sha <"$stage")" ]; then
+    if [ "$_old" != "$2" ] && [ "$_old" != "$(sha <"$stage")" ]; then
       _saved=.mooring/saved/$(printf '%s' "$1" | tr / _).$(printf '%.8s' "$_old")
       mkdirs "$_saved"
       cp -p -- "$1" "$_saved" && echo "saved $1 as $_saved" || die "Cannot save $1 first"
     fi
   fi
-  mv -f -- "$stage" "$1" || die "Cannot write $1"
-  stage=
+  move_stage "$1"
 }
 mkdirs() { # the parents of a path in the workspace, none of which may be a symlink
   case $1 in */*) _rest=${1%/*}/ ;; *) return 0 ;; esac
@@ -101,22 +126,23 @@ mkdirs() { # the parents of a path in the workspace, none of which may be a syml
 
 begin='# mooring: begin' end='# mooring: end' joined='# mooring: the line before had no end'
 hide() { # PATH: keeps it out of git status, by an anchored line in the repo's info/exclude
-  if wt_git check-ignore -q -- "$1"; then return; fi
-  if wt_git ls-files --error-unmatch -- "$1" >/dev/null 2>&1; then
+  if wt_git check-ignore -q -- "$1"; then return 0; fi
+  if wt_git --literal-pathspecs ls-files --error-unmatch -- "$1" >/dev/null 2>&1; then
     die "Cannot write $1: the repo tracks it"
   fi
+  _line=/$(printf '%s.' "$1" | sed -e 's/[\\*?[]/\\&/g' -e 's/ \.$/\\ ./') _line=${_line%.}
   lock "$repo_lock"
   _file=$common/info/exclude
   mkdir -p -- "$common/info"; [ -e "$_file" ] || : >"$_file"
-  if grep -qxF -- "/$1" "$_file"; then return; fi
+  if grep -qxF -- "$_line" "$_file"; then return 0; fi
   cp -p -- "$_file" "$_file.mooring" || die "Cannot write $_file"
   if grep -qxF -- "$begin" "$_file"; then
     sed "/^$end\$/i\\
-/$1" "$_file" >"$_file.mooring"
+$(printf '%s' "$_line" | sed 's/\\/&&/g')" "$_file" >"$_file.mooring"
   elif [ -n "$(tail -c 1 -- "$_file")" ]; then
-    printf '%s\n' '' "$begin" "$joined" "/$1" "$end" >>"$_file.mooring"
+    printf '%s\n' '' "$begin" "$joined" "$_line" "$end" >>"$_file.mooring"
   else
-    printf '%s\n' "$begin" "/$1" "$end" >>"$_file.mooring"
+    printf '%s\n' "$begin" "$_line" "$end" >>"$_file.mooring"
   fi
   mv -f -- "$_file.mooring" "$_file"
 }

@@ -30,7 +30,7 @@ _CLEAR = r"""
 clear() { # drops our registrations of worktrees that are gone or were half made
   while IFS= read -r _admin; do
     [ -f "$_admin/gitdir" ] || continue
-    IFS= read -r _gitdir <"$_admin/gitdir"
+    gitdir_of "$_admin"
     _why=; [ -f "$_admin/locked" ] && IFS= read -r _why <"$_admin/locked"
     if [ "$_why" = initializing ]; then rm -f -- "$_admin/locked"
     elif [ -e "$_gitdir" ]; then continue; fi
@@ -129,7 +129,7 @@ fi
 others= # our lines in info/exclude go with the last workspace
 for _admin in "$common"/worktrees/*/gitdir; do
   [ -f "$_admin" ] || continue
-  IFS= read -r _gitdir <"$_admin"
+  gitdir_of "${_admin%/gitdir}"
   if [ -d "${_gitdir%.git}.mooring" ]; then others=yes; fi
 done
 _file=$common/info/exclude

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 import peewee
@@ -19,6 +19,8 @@ from ..model import Key, Record, State
 from .schema import TABLES, Event, IndexedRecord, Session, migrate
 
 BUSY_SECONDS = 30
+P = ParamSpec("P")
+T = TypeVar("T")
 _RECORD_KEY = (
     IndexedRecord.target,
     IndexedRecord.repo,
@@ -75,6 +77,18 @@ def location() -> Path:
         )
     default = Path.home() / ".local" / "share" / "mooring" / "registry.db"
     return Path(configured).expanduser() if configured else default
+
+
+def _explaining(method: Callable[P, T]) -> Callable[P, T]:
+    """Turn what the database says of a damaged file into an error that a person can act on."""
+
+    @functools.wraps(method)
+    def explained(*args: P.args, **kwargs: P.kwargs) -> T:
+        registry: Any = args[0]
+        with _explained(registry.path):
+            return method(*args, **kwargs)
+
+    return explained
 
 
 class Registry:
@@ -160,6 +174,7 @@ class Registry:
                 **_key(record.key),
             ).execute()
 
+    @_explaining
     def holds(self, record: Record, host: str) -> bool:
         """Whether the index has this record as it is, but for the commit seen and the time."""
         wanted = _columns(record, host)
@@ -170,6 +185,7 @@ class Registry:
             if name not in ("seen_commit", "updated_at")
         )
 
+    @_explaining
     def saw(self, record: Record, commit: str, transcript: bool) -> None:
         """Note the commit a probe saw, and that a transcript exists; silent when nothing is new."""
         row = self._record(record)
@@ -197,6 +213,7 @@ class Registry:
             & (IndexedRecord.topic == record.topic)
         )
 
+    @_explaining
     def commits(self, agent: str, topic: str) -> list[str]:
         """The last commits seen in workspaces of that agent and topic, newest first."""
         query = IndexedRecord.select(IndexedRecord.seen_commit).where(
@@ -205,6 +222,7 @@ class Registry:
         rows = query.order_by(IndexedRecord.updated_at.desc()).limit(8)
         return [row.seen_commit for row in rows if row.seen_commit]
 
+    @_explaining
     def issue_holder(self, key: Key, issue: str) -> str | None:
         """The topic of another current session of the same issue, if there is one."""
         row = Session.get_or_none(
@@ -216,6 +234,7 @@ class Registry:
         )
         return row.topic if row else None
 
+    @_explaining
     def rows(self, topic: str = "", agent: str = "") -> list[Row]:
         """The workspaces of that topic and agent ('' for any), ended ones too, by name."""
         query = IndexedRecord.select()
@@ -227,6 +246,7 @@ class Registry:
         items: Any = query.order_by(*order).dicts()
         return [_row(item) for item in items]
 
+    @_explaining
     def sessions(self, topic: str = "", agent: str = "") -> list[SessionRow]:
         """The sessions of that topic and agent ('' for any), newest first."""
         query = Session.select()

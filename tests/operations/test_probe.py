@@ -1,0 +1,556 @@
+"""The probe, run for real: what it says of every kind of repo, path and workspace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mooring import script
+from mooring.errors import MooringError
+from mooring.facts import record as record_file
+from mooring.facts import workspace as facts
+from mooring.facts.workspace import Observed, Question
+from mooring.model import State
+from tests.operations.scripts import tools
+from tests.support import Person, commit, make_repo
+from tests.unit.builders import SESSION, a_record
+
+# One question and its answer
+
+
+def question(source: Path | str, **changes: Any) -> Question:
+    """What is asked about the topic `fix-login` of a repo given as a path."""
+    asked = {
+        "identity": "",
+        "source": str(source),
+        "root": "",
+        "agent": "dev",
+        "topic": "fix-login",
+        "base": "",
+        "branch": "",
+        "fallback_branch": "fix-login",
+        "seen": "",
+    }
+    return Question(**asked | changes)
+
+
+def answer(person: Person, asked: Question, **env: str) -> list[str]:
+    """The lines of the answer, which comes within seconds."""
+    everything = person.env | env
+    process = subprocess.Popen(
+        [shutil.which("sh", path=everything["PATH"]) or "sh", "-c", script.RUN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=everything,
+        cwd=person.home,
+        start_new_session=True,
+    )
+    try:
+        text = facts.text(asked)[:].encode("utf-8", "surrogateescape")
+        out, err = process.communicate(text, timeout=15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == 0, err.decode()
+    return out.decode("ascii").splitlines()
+
+
+def look(person: Person, source: Path | str, **changes: Any) -> Observed:
+    """What the probe sees."""
+    asked = question(source, **changes)
+    return facts.parse(answer(person, asked), asked.identity)
+
+
+def head(person: Person, repo: Path) -> str:
+    """The commit a repo is at."""
+    return person.git("rev-parse", "HEAD", cwd=repo).stdout.strip()
+
+
+# Kinds of repos
+
+
+def test_a_repo_given_as_a_path(person: Person, repo: Path) -> None:
+    seen = look(person, repo)
+    assert (seen.repo.common, seen.repo.checkout) == (str(repo / ".git"), str(repo))
+    assert (seen.repo.source, seen.repo.problem) == (str(repo), "")
+    assert seen.repo.default_worktree == f"{repo}.worktrees/fix-login"
+    assert (seen.repo.head, seen.repo.base, seen.repo.branch) == (
+        "refs/heads/main",
+        "main",
+        "fix-login",
+    )
+    assert seen.repo.base_commit == head(person, repo)
+    root = person.git("rev-list", "--max-parents=0", "HEAD", cwd=repo).stdout.strip()
+    assert seen.repo.identity == f"commit/{root}"
+    assert (seen.record, seen.worktree.kind, seen.worktree.registered) == (None, "", None)
+    assert seen.session.transcripts == ()
+    assert seen.target.id == ""
+    assert seen.target.root == str(person.home / ".local/share/mooring")
+    assert seen.target.git.endswith("/git")
+
+
+def test_a_subdirectory_is_its_repo(person: Person, repo: Path) -> None:
+    assert look(person, repo / "app") == look(person, repo)
+
+
+def test_a_tilde_is_the_targets_home(person: Person, repo: Path) -> None:
+    assert look(person, "~/src/shop") == look(person, repo)
+    assert "no directory" in look(person, "~robin/src/shop").repo.problem
+
+
+def test_a_relative_path_is_below_the_targets_home(person: Person, repo: Path) -> None:
+    assert look(person, "src/shop") == look(person, repo)
+
+
+def test_a_worktree_is_its_main_checkout(person: Person, repo: Path, tmp_path: Path) -> None:
+    person.git("worktree", "add", tmp_path / "other", "-b", "other", cwd=repo)
+    seen = look(person, tmp_path / "other")
+    assert seen == look(person, repo)
+    (other,) = seen.worktree.others
+    assert (other.path, other.head, other.there, other.locked) == (
+        str(tmp_path / "other"),
+        "refs/heads/other",
+        True,
+        "",
+    )
+    assert not other.half_made
+
+
+def test_a_repo_behind_a_symlink(person: Person, repo: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(repo)
+    assert look(person, tmp_path / "link") == look(person, repo)
+
+
+def test_a_bare_repo(person: Person, repo: Path, origin: str) -> None:
+    bare = Path(origin.removeprefix("file://"))
+    seen = look(person, bare)
+    assert (seen.repo.common, seen.repo.checkout, seen.repo.source) == (str(bare), "", str(bare))
+    assert seen.repo.default_worktree == f"{bare.with_suffix('')}.worktrees/fix-login"
+    assert seen.repo.base_commit == head(person, repo)
+
+
+def test_a_clone_is_called_as_its_origin(person: Person, repo: Path, origin: str) -> None:
+    path = origin.removeprefix("file:///").removesuffix(".git")
+    assert look(person, repo).repo.identity == f"file/{path}"
+    person.git("remote", "set-url", "origin", "git@example.com:robin/shop.git", cwd=repo)
+    assert look(person, repo).repo.identity == "example.com/robin/shop"
+
+
+@pytest.mark.parametrize("name", ["missing", "missing/deeper", "-x", "$(touch planted)", "a\\b"])
+def test_a_missing_path_is_a_problem(person: Person, tmp_path: Path, name: str) -> None:
+    seen = look(person, tmp_path / name)
+    assert seen.repo.problem == f"there is no directory {tmp_path / name}"
+    assert seen.repo.common == ""
+    assert not (person.home / "planted").exists()
+
+
+def test_a_file_is_a_problem(person: Person, repo: Path) -> None:
+    assert "there is no directory" in look(person, repo / "README.md").repo.problem
+
+
+def test_a_directory_without_a_repo_is_a_problem(person: Person, tmp_path: Path) -> None:
+    seen = look(person, tmp_path)
+    assert "not a git repository" in seen.repo.problem
+    assert seen.repo.common == ""
+
+
+def test_a_repo_without_commits(person: Person, tmp_path: Path) -> None:
+    person.git("init", tmp_path / "empty")
+    seen = look(person, tmp_path / "empty")
+    assert (seen.repo.problem, seen.repo.base, seen.repo.base_commit) == ("", "main", "")
+    assert seen.repo.refs == {}
+    assert seen.repo.blobs == {}
+
+
+def test_a_detached_head_is_the_base(person: Person, repo: Path) -> None:
+    person.git("checkout", "--detach", "HEAD~1", cwd=repo)
+    seen = look(person, repo)
+    assert seen.repo.head == seen.repo.base == seen.repo.base_commit == head(person, repo)
+
+
+def test_a_linked_git_directory(person: Person, tmp_path: Path) -> None:
+    """`git init --separate-git-dir`, and submodules, have theirs elsewhere."""
+    person.git("init", "--separate-git-dir", tmp_path / "store", tmp_path / "shop")
+    commit(person, tmp_path / "shop", {"README.md": "# Shop\n"})
+    seen = look(person, tmp_path / "shop")
+    assert seen.repo.problem == ""
+    assert seen.repo.base_commit == head(person, tmp_path / "shop")
+
+
+ODD = [
+    "a b",
+    "it's",
+    'a"b',
+    "$(touch planted)",
+    "a\\b",
+    "größe",
+    "*",
+    "[a]",
+    "-n",
+    "%s",
+    "#x",
+    "a;b",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_paths(person: Person, tmp_path: Path, name: str) -> None:
+    repo = make_repo(person, tmp_path / name, {"mooring.yaml": "base: main\n"})
+    person.git("worktree", "add", f"{repo}.worktrees/fix-login", "-b", "fix-login", cwd=repo)
+    seen = look(person, repo)
+    assert (seen.repo.source, seen.repo.checkout) == (str(repo), str(repo))
+    assert seen.worktree.registered
+    assert seen.worktree.registered.path == f"{repo}.worktrees/fix-login"
+    assert seen.repo.checkout_files == {"mooring.yaml": b"base: main\n"}
+
+
+def test_a_path_that_is_not_utf8_is_carried(person: Person, repo: Path) -> None:
+    path = os.fsdecode(bytes(repo) + b"\xe9")
+    repo.rename(path)
+    assert look(person, path).repo.source == path
+
+
+# Refs and files of the base
+
+
+def test_the_base_of_a_clone_is_its_remotes_default(
+    person: Person, repo: Path, origin: str
+) -> None:
+    person.git("switch", "-c", "wip", cwd=repo)
+    commit(person, repo, {"wip.txt": "x\n"})
+    seen = look(person, repo)
+    assert (seen.repo.head, seen.repo.base) == ("refs/heads/wip", "main")
+    assert seen.repo.base_commit != head(person, repo)
+
+
+@pytest.mark.parametrize("kind", ["branch", "tag", "annotated tag", "commit", "short commit"])
+def test_a_base_may_be_any_commit(person: Person, repo: Path, kind: str) -> None:
+    old = person.git("rev-parse", "HEAD~1", cwd=repo).stdout.strip()
+    if "commit" in kind:
+        base = old[:10] if kind == "short commit" else old
+    else:
+        base = "v1"
+        made = {"branch": ["branch"], "tag": ["tag"], "annotated tag": ["tag", "-a", "-m", "One"]}
+        person.git(*made[kind], base, old, cwd=repo)
+    assert look(person, repo, base=base).repo.base_commit == old
+
+
+@pytest.mark.parametrize("base", ["no-such", "deadbeef", "0" * 40])
+def test_a_missing_base_has_no_commit(person: Person, repo: Path, base: str) -> None:
+    seen = look(person, repo, base=base)
+    assert (seen.repo.base, seen.repo.base_commit, seen.repo.blobs) == (base, "", {})
+
+
+def test_files_of_the_base_and_of_the_checkout(person: Person, repo: Path) -> None:
+    whole = {"mooring.yaml": "base: main\n", ".worktreeinclude": ".env*\n", ".envrc": "use flake\n"}
+    commit(person, repo, {name: text for name, text in whole.items() if name != ".envrc"})
+    (repo / ".envrc").write_text(whole[".envrc"])
+    person.git("add", "--force", ".envrc", cwd=repo)
+    person.git("commit", "-m", "Track .envrc", cwd=repo)
+    (repo / "mooring.yaml").write_text("base: dev\n")
+    seen = look(person, repo)
+    assert seen.repo.blobs == {name: text.encode() for name, text in whole.items()}
+    assert seen.repo.checkout_files == {
+        "mooring.yaml": b"base: dev\n",
+        ".worktreeinclude": b".env*\n",
+    }
+
+
+@pytest.mark.parametrize("size", [1048576, 1048577, 3_000_000, *range(4194270, 4194285, 5)])
+def test_a_huge_file_of_the_repo_is_cut(person: Person, repo: Path, size: int) -> None:
+    """The answer has a bound; where it falls, no header of git's output may be misread."""
+    commit(person, repo, {"mooring.yaml": "#" * size})
+    seen = look(person, repo)
+    assert 1048576 <= len(seen.repo.blobs["mooring.yaml"]) <= 1048577
+    assert 1048576 <= len(seen.repo.checkout_files["mooring.yaml"]) <= 1048577
+
+
+def test_a_spec_that_is_a_symlink_is_not_read(person: Person, repo: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("base: theirs\n")
+    (repo / "mooring.yaml").symlink_to(tmp_path / "theirs")
+    assert look(person, repo).repo.checkout_files == {}
+
+
+# The workspace
+
+
+def workspace(person: Person, repo: Path) -> Path:
+    """A worktree of the topic, as Mooring would make it, with its record."""
+    path = Path(f"{repo}.worktrees/fix-login")
+    person.git("worktree", "add", path, "-b", "fix-login", cwd=repo)
+    seen = look(person, repo)
+    record = a_record(
+        repo=seen.repo.identity,
+        source=str(repo),
+        worktree=str(path),
+        files={"README.md": "a" * 64},
+        state=State.READY,
+    )
+    file = person.home / ".local/share/mooring" / record_file.path(record.key)
+    file.parent.mkdir(parents=True)
+    file.write_text(record_file.text(record))
+    return path
+
+
+def test_a_workspace(person: Person, repo: Path) -> None:
+    path = workspace(person, repo)
+    (path / ".envrc").write_text("export A=1\n")
+    seen = look(person, repo)
+    assert seen.record
+    assert seen.record.worktree == seen.worktree.path == str(path)
+    assert seen.worktree.kind == "dir"
+    assert seen.worktree.registered
+    assert seen.worktree.registered.head == "refs/heads/fix-login"
+    assert seen.worktree.registered.there
+    assert set(seen.files.present) == {".envrc", "README.md"}
+    assert seen.repo.refs["refs/heads/fix-login"] == head(person, repo)
+    assert seen.worktree.scan is None
+
+
+def test_a_workspace_is_found_again_when_its_repo_is_gone(person: Person, repo: Path) -> None:
+    workspace(person, repo)
+    shutil.rmtree(repo)
+    seen = look(person, repo)
+    assert seen.repo.problem
+    assert seen.record
+    assert seen.record.source == str(repo)
+
+
+def test_a_stale_registration(person: Person, repo: Path) -> None:
+    shutil.rmtree(workspace(person, repo))
+    seen = look(person, repo)
+    assert seen.worktree.kind == ""
+    assert seen.worktree.registered
+    assert not seen.worktree.registered.there
+
+
+def test_a_registration_by_a_relative_path(person: Person, repo: Path) -> None:
+    """As git 2.48 and newer write it under ``worktree.useRelativePaths``."""
+    path = workspace(person, repo)
+    admin = repo / ".git/worktrees/fix-login"
+    (admin / "gitdir").write_text(os.path.relpath(path / ".git", admin) + "\n")
+    found = look(person, repo).worktree.registered
+    assert found
+    assert (found.path, found.admin, found.there) == (str(path), str(admin), True)
+
+
+@pytest.mark.parametrize("reason", ["", "on a disk"])
+def test_a_locked_worktree(person: Person, repo: Path, reason: str) -> None:
+    path = workspace(person, repo)
+    person.git("worktree", "lock", *(["--reason", reason] if reason else []), path, cwd=repo)
+    found = look(person, repo).worktree.registered
+    assert found
+    assert found.locked == f"+{reason}"
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [("", ""), ("mkdir", "empty"), ("file", "other"), ("link", "other"), ("dir", "dir")],
+)
+def test_what_is_at_the_path(person: Person, repo: Path, make: str, kind: str) -> None:
+    path = Path(f"{repo}.worktrees/fix-login")
+    path.parent.mkdir()
+    if make in ("mkdir", "dir"):
+        path.mkdir()
+    if make == "dir":
+        (path / ".hidden").touch()
+    elif make == "file":
+        path.touch()
+    elif make == "link":
+        path.symlink_to("nowhere")
+    assert look(person, repo).worktree.kind == kind
+
+
+def test_another_agent_has_another_path(person: Person, repo: Path) -> None:
+    workspace(person, repo)
+    seen = look(person, repo, agent="reviewer", fallback_branch="reviewer/fix-login")
+    assert seen.worktree.path == f"{repo}.worktrees/reviewer@fix-login"
+    assert (seen.record, seen.repo.branch) == (None, "reviewer/fix-login")
+
+
+def test_files_to_provision(person: Person, repo: Path) -> None:
+    (repo / "notes.txt").write_text("notes\n")
+    seen = look(person, repo, include=(".env*", "notes.txt", "app/*"))
+    assert set(seen.files.matched) == {".env.local", "notes.txt"}
+    assert seen.files.ignored == {".env.local"}
+    assert set(seen.files.sources) == {".env.local", "notes.txt"}
+    assert all(len(value) == 64 for value in seen.files.sources.values())
+
+
+@pytest.mark.parametrize("name", ["a b", "größe", "-n", "it's", "$(touch x)", "[a]", "x  -", "#a"])
+def test_odd_files_to_provision(person: Person, repo: Path, name: str) -> None:
+    (repo / "node_modules").mkdir()
+    (repo / "node_modules" / name).write_text("x\n")
+    seen = look(person, repo, include=("node_modules/*",))
+    assert seen.files.matched == (f"node_modules/{name}",)
+    assert set(seen.files.sources) == seen.files.ignored == {f"node_modules/{name}"}
+
+
+def test_a_transcript(person: Person, repo: Path) -> None:
+    workspace(person, repo)
+    store = person.home / ".claude/projects/-home-robin"
+    store.mkdir(parents=True)
+    (store / f"{SESSION}.jsonl").touch()
+    assert look(person, repo).session.transcripts == ()
+    (store / f"{SESSION}.jsonl").write_text("{}\n")
+    (found,) = look(person, repo).session.transcripts
+    assert (found.path, found.size) == (str(store / f"{SESSION}.jsonl"), 3)
+
+
+# A scan
+
+
+def scanned(person: Person, repo: Path, *excludes: str) -> list[str]:
+    """What a removal could lose, as the probe lists it."""
+    scan = look(person, repo, scan=True, excludes=excludes).worktree.scan
+    assert scan is not None
+    *lines, last = scan.split("\n")
+    assert last == "end"
+    return lines
+
+
+def test_a_scan_lists_what_is_nowhere_else(person: Person, repo: Path) -> None:
+    path = workspace(person, repo)
+    assert scanned(person, repo) == []
+    (path / "README.md").write_text("edited\n")
+    (path / "notes é.txt").write_text("x\n")
+    (path / ".env.local").write_text("x\n")
+    (path / "node_modules/a").mkdir(parents=True)
+    (path / "node_modules/a/b.js").write_text("x\n")
+    assert scanned(person, repo, ":(exclude,glob)**/node_modules/**") == [
+        " M README.md",
+        '?? "notes é.txt"',
+        "!! .env.local",
+    ]
+    assert "!! node_modules/a/b.js" in scanned(person, repo)
+
+
+def test_a_scan_lists_commits_on_no_branch(person: Person, repo: Path) -> None:
+    path = workspace(person, repo)
+    person.git("switch", "--detach", cwd=path)
+    assert scanned(person, repo) == []
+    lost = commit(person, path, {"new.txt": "x\n"})
+    assert scanned(person, repo) == [f"commit {lost}"]
+
+
+@pytest.mark.parametrize("state", ["MERGE_HEAD", "CHERRY_PICK_HEAD", "BISECT_LOG"])
+def test_a_scan_lists_what_is_under_way(person: Person, repo: Path, state: str) -> None:
+    workspace(person, repo)
+    (repo / ".git/worktrees/fix-login" / state).write_text(head(person, repo) + "\n")
+    assert scanned(person, repo) == [f"in-progress {state}"]
+
+
+def test_a_scan_that_fails_says_so(person: Person, repo: Path) -> None:
+    workspace(person, repo)
+    (repo / ".git/worktrees/fix-login/index").write_bytes(b"broken")
+    assert any(line.startswith("error ") for line in scanned(person, repo))
+
+
+def test_settings_of_the_user_hide_nothing_from_a_scan(person: Person, repo: Path) -> None:
+    path = workspace(person, repo)
+    person.git("config", "status.showUntrackedFiles", "no", cwd=repo)
+    person.git("config", "status.relativePaths", "true", cwd=repo)
+    (path / "notes.txt").write_text("x\n")
+    (path / "sub").mkdir()
+    (path / "sub/notes.txt").write_text("x\n")
+    assert scanned(person, repo) == ["?? notes.txt", "?? sub/notes.txt"]
+
+
+# The answer
+
+
+def test_the_probe_changes_nothing(person: Person, repo: Path) -> None:
+    path = workspace(person, repo)
+    (path / "README.md").write_text("edited\n")
+    before = snapshot(person.home)
+    look(person, repo, scan=True)
+    assert snapshot(person.home) == before
+
+
+def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
+    """Each file's size and time of change."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+
+
+def test_the_probe_runs_nothing_of_the_repos(person: Person, repo: Path, tmp_path: Path) -> None:
+    path = workspace(person, repo)
+    planted = tmp_path / "planted"
+    hook = repo / ".git/hooks/post-index-change"
+    hook.write_text(f"#!/bin/sh\ntouch {planted}\n")
+    hook.chmod(0o755)
+    person.git("config", "core.fsmonitor", f"touch {planted}; false", cwd=repo)
+    (path / "README.md").write_text("edited\n")
+    look(person, repo, scan=True, include=("*",))
+    assert not planted.exists()
+
+
+HAZARDS = {
+    "a locale": {"LANG": "de_DE.UTF-8", "LC_ALL": "tr_TR.UTF-8"},
+    "another repo": {"GIT_DIR": "/nowhere", "GIT_WORK_TREE": "/nowhere", "GIT_PREFIX": "x/"},
+    "another index": {"GIT_INDEX_FILE": "/nowhere", "GIT_OBJECT_DIRECTORY": "/nowhere"},
+    "git's tracing": {"GIT_TRACE": "1"},
+    "git's settings": {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "core.quotePath",
+        "GIT_CONFIG_VALUE_0": "true",
+    },
+    "directories for cd": {"CDPATH": ".:/usr:/"},
+    "names of ours": {"repo": "x", "common": "x", "w_head": "x", "commit": "x", "_id": "x"},
+    "POSIX": {"POSIXLY_CORRECT": "1"},
+    "grep's colours": {"GREP_OPTIONS": "--color=always", "GREP_COLORS": "mt=01"},
+}
+
+
+@pytest.mark.parametrize("env", HAZARDS.values(), ids=HAZARDS.keys())
+def test_the_answer_does_not_depend_on_the_environment(
+    person: Person, repo: Path, env: dict[str, str]
+) -> None:
+    workspace(person, repo)
+    asked = question("src/shop", scan=True, include=(".env*",))
+    lines = answer(person, asked, **env)
+    assert facts.parse(lines, "") == facts.parse(answer(person, asked), "")
+
+
+def test_busybox_gives_the_same_answer(person: Person, repo: Path, tmp_path: Path) -> None:
+    path = workspace(person, repo)
+    (path / "notes.txt").write_text("x\n")
+    commit(person, repo, {"mooring.yaml": "base: main\n"})
+    asked = question(repo, scan=True, include=(".env*",))
+    seen = facts.parse(answer(person, asked, PATH=tools(tmp_path / "tools", "busybox")), "")
+    usual = look(person, repo, scan=True, include=(".env*",))
+    for noun in ("repo", "record", "worktree", "files", "session"):
+        assert getattr(seen, noun) == getattr(usual, noun)
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_an_answer_that_is_cut_short_is_an_error(person: Person, repo: Path, scan: bool) -> None:
+    workspace(person, repo)
+    whole = "\n".join(answer(person, question(repo, scan=scan)))
+    assert facts.parse(whole.splitlines(), "").repo.common
+    for end in range(0, len(whole.rstrip("=")) - 8, 7):
+        with pytest.raises(MooringError, match="Cannot read the target's answer"):
+            facts.parse(whole[:end].splitlines(), "")
+
+
+NO_ANSWERS: dict[str, list[str]] = {
+    "nothing": [],
+    "an empty line": [""],
+    "words": ["sh: 1: base64: not found"],
+    "a greeting": ["Welcome!"],
+    "a greeting in French": ["Bienvenue à bord"],
+    "another answer": ["aGVsbG8="],
+}
+
+
+@pytest.mark.parametrize("lines", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
+def test_what_is_no_answer_is_an_error(lines: list[str]) -> None:
+    with pytest.raises(MooringError, match="Cannot read the target's answer"):
+        facts.parse(lines, "")

@@ -1,0 +1,127 @@
+"""Values that the unit tests build on: a record, a request and an observed target, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mooring.config import Layers, Spec, merge
+from mooring.facts import files, repo
+from mooring.facts.files import Files
+from mooring.facts.repo import Repo
+from mooring.facts.session import Session, Transcript
+from mooring.facts.target import Target
+from mooring.facts.workspace import Observed
+from mooring.facts.worktree import Registered, Worktree
+from mooring.model import Record, Request, State
+
+ROOT = "/home/robin/.local/share/mooring"
+SHOP = "/home/robin/src/shop"
+COMMON = f"{SHOP}/.git"
+PATH = f"{SHOP}.worktrees/fix-login"
+ADMIN = f"{COMMON}/worktrees/fix-login"
+IDENTITY = "example.com/robin/shop"
+SESSION = "00000000-0000-4000-8000-000000000001"
+STORE = "/home/robin/.claude"
+BASE = "1" * 40
+TIP = "2" * 40
+SEEN = "3" * 40
+REMOTE = "4" * 40
+SUM = "a" * 64
+EDITED = "b" * 64
+
+
+def a_record(**changes: Any) -> Record:
+    """The record of a workspace that is whole."""
+    record = Record(
+        target="00000000-0000-4000-8000-00000000000a",
+        repo=IDENTITY,
+        source=SHOP,
+        agent="dev",
+        topic="fix-login",
+        state=State.READY,
+        worktree=PATH,
+        branch="fix-login",
+        owns_branch=True,
+        base="main",
+        start=BASE,
+        commit=SEEN,
+        session=SESSION,
+        ports={"PORT": 20001},
+        created=1000,
+        updated=1000,
+        by="robin@laptop",
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
+def a_request(**changes: Any) -> Request:
+    """What `mooring new fix-login --repo ~/src/shop` asks for."""
+    return Request(**{"topic": "fix-login", "repo": SHOP, **changes})
+
+
+def a_spec(layers: Layers | None = None, include: bytes = b"") -> Spec:
+    """The spec of a repo whose files say nothing, unless given."""
+    return merge(layers or Layers(), include)
+
+
+def a_repo(**changes: Any) -> Repo:
+    """A main checkout on main, with one commit."""
+    said = {
+        "repo": SHOP,
+        "common": COMMON,
+        "checkout": SHOP,
+        "default": PATH,
+        "problem": "",
+        "head": "refs/heads/main",
+        "base": "main",
+        "base_commit": BASE,
+        "branch": "fix-login",
+        "refs": f"refs/heads/main {BASE} ",
+    }
+    return msgspec.structs.replace(repo.parse(said, IDENTITY), **changes)
+
+
+def a_worktree(**changes: Any) -> Worktree:
+    """Nothing at the path, nothing registered, nobody asked for a scan."""
+    return msgspec.structs.replace(Worktree(PATH, "", None, (), None), **changes)
+
+
+def registered(**changes: Any) -> Registered:
+    """Git's registration of the worktree at the workspace's path, on its branch."""
+    found = Registered(PATH, ADMIN, "refs/heads/fix-login", True, "")
+    return msgspec.structs.replace(found, **changes)
+
+
+def elsewhere(name: str, **changes: Any) -> Registered:
+    """Git's registration of another worktree, on a branch of the same name."""
+    found = Registered(
+        f"{SHOP}.worktrees/{name}", f"{COMMON}/worktrees/{name}", f"refs/heads/{name}", True, ""
+    )
+    return msgspec.structs.replace(found, **changes)
+
+
+def some_files(**changes: Any) -> Files:
+    """No patterns, and nothing in the workspace."""
+    return msgspec.structs.replace(files.parse({}, []), **changes)
+
+
+def a_session(*paths: str) -> Session:
+    """What the store has: a transcript at each path."""
+    return Session(STORE, tuple(Transcript(path, 1) for path in paths))
+
+
+def observed(**changes: Any) -> Observed:
+    """A target with git and direnv, a repo, and no trace of the workspace."""
+    target = Target("id", ROOT, "/usr/bin/direnv", "/usr/bin/git")
+    seen = Observed(target, a_repo(), None, a_worktree(), some_files(), a_session())
+    return msgspec.structs.replace(seen, **changes)
+
+
+def a_whole_one(**changes: Any) -> Observed:
+    """A target where the workspace is there, as its record says."""
+    refs = {"refs/heads/main": BASE, "refs/heads/fix-login": TIP}
+    there = a_worktree(kind="dir", registered=registered())
+    seen = observed(record=a_record(), repo=a_repo(refs=refs), worktree=there)
+    return msgspec.structs.replace(seen, **changes)

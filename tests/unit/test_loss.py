@@ -1,0 +1,168 @@
+"""What ending a workspace would lose: what counts, what does not, and scans that failed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from mooring.errors import MooringError
+from mooring.loss import SHOWN, judge, losses, provisioned
+from tests.unit.builders import (
+    COMMON,
+    EDITED,
+    PATH,
+    SUM,
+    a_record,
+    a_request,
+    a_whole_one,
+    a_worktree,
+    observed,
+    registered,
+    some_files,
+)
+
+OURS = frozenset({".envrc", ".env.local", "my file"})
+COMMIT = "c" * 40
+
+
+@pytest.mark.parametrize(
+    ("line", "item"),
+    [
+        (" M app.py", "uncommitted:  M app.py"),
+        ("M  app.py", "uncommitted: M  app.py"),
+        ("A  new.py", "uncommitted: A  new.py"),
+        (" D app.py", "uncommitted:  D app.py"),
+        ("UU app.py", "uncommitted: UU app.py"),
+        (" T link", "uncommitted:  T link"),
+        (" m sub", "uncommitted:  m sub"),
+        ("?? notes.txt", "untracked: notes.txt"),
+        ("?? my other file", "untracked: my other file"),
+        ('?? "a\\"b"', 'untracked: "a\\"b"'),
+        ("!! .env", "ignored: .env"),
+        ("!! .env.local.bak", "ignored: .env.local.bak"),
+        (" M .envrc", "uncommitted:  M .envrc"),
+        ("in-progress MERGE_HEAD", "in progress: MERGE_HEAD"),
+        ("in-progress rebase-merge", "in progress: rebase-merge"),
+        (f"commit {COMMIT}", f"commit on no branch: {COMMIT[:12]}"),
+    ],
+)
+def test_what_counts(line: str, item: str) -> None:
+    assert losses(f"{line}\nend", OURS) == [f"  {item}"]
+
+
+@pytest.mark.parametrize(
+    "scan",
+    ["end", "?? .envrc\nend", "!! .env.local\nend", "?? my file\n!! .envrc\nend"],
+)
+def test_what_does_not_count(scan: str) -> None:
+    assert losses(scan, OURS) == []
+
+
+@pytest.mark.parametrize(
+    "scan",
+    [
+        "",
+        " M app.py",
+        " M app.py\nen",
+        "error 128\nend",
+        "fatal: not a git repository: /x\nerror 128\nend",
+        "warning: could not open directory 'x/': Permission denied\nend",
+        "!! error 128\nerror 1\nend",
+        "!! error 128\nend",
+        "commit error 128\nend",
+        "commit fatal: bad object HEAD\nend",
+        "end\nsh: git: not found",
+        "git: not found\nend",
+        "\nend",
+    ],
+)
+def test_a_scan_that_failed_never_means_that_nothing_is_there(scan: str) -> None:
+    with suppress(MooringError):
+        assert losses(scan, OURS)
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
+def test_an_item_ends_at_a_newline_only(mark: str) -> None:
+    """Git leaves such characters in names as they are under core.quotePath=false."""
+    assert losses(f"?? .envrc{mark}?? .env.local\nend", OURS) == [
+        f"  untracked: .envrc{mark}?? .env.local"
+    ]
+
+
+def test_files_as_we_wrote_them_are_ours() -> None:
+    record = a_record(files={".env": SUM, "a": SUM}, generated={".envrc": SUM, "b": SUM})
+    present = {".env": SUM, ".envrc": SUM, "a": EDITED, "stranger": SUM}
+    seen = observed(record=record, files=some_files(present=present))
+    assert provisioned(seen) == {".env", ".envrc"}
+    assert provisioned(observed(files=some_files(present=present))) == frozenset()
+
+
+def scanned(scan: str | None, **worktree: Any) -> Any:
+    """A whole workspace whose scan says that."""
+    there = {"kind": "dir", "registered": registered(), "scan": scan} | worktree
+    return a_whole_one(worktree=a_worktree(**there))
+
+
+def refusal(seen: Any, **request: Any) -> MooringError:
+    """Why the workspace cannot be ended."""
+    with pytest.raises(MooringError) as caught:
+        judge(a_request(**request), seen)
+    assert caught.value.message.startswith("Cannot ")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "worktree",
+    [
+        {"scan": "end"},
+        {"scan": None, "kind": "", "registered": None},
+        {"scan": None, "kind": "", "registered": registered(there=False)},
+        {"scan": None, "kind": "empty"},
+        {"scan": None, "registered": registered(locked="+initializing")},
+    ],
+)
+def test_nothing_would_be_lost(worktree: dict[str, Any]) -> None:
+    judge(a_request(), scanned(**worktree))
+
+
+def test_what_would_be_lost_is_listed() -> None:
+    error = refusal(scanned(f" M app.py\n?? notes\n!! .env\ncommit {COMMIT}\nend"))
+    lines = error.message.splitlines()
+    assert lines[0] == "Cannot end 'fix-login': this would be lost:"
+    assert len(lines) == 5
+    assert PATH in error.hints[0]
+    assert error.hints[1].startswith("mooring end fix-login --force")
+
+
+@pytest.mark.parametrize(("count", "lines"), [(SHOWN, SHOWN + 1), (SHOWN + 7, SHOWN + 2)])
+def test_a_long_list_is_cut(count: int, lines: int) -> None:
+    scan = "".join(f"?? file-{number}\n" for number in range(count)) + "end"
+    said = refusal(scanned(scan)).message.splitlines()
+    assert len(said) == lines
+    assert count == SHOWN or said[-1] == "  and 7 more"
+
+
+@pytest.mark.parametrize("scan", [" M app.py\nend", "", "error 128\nend", None])
+def test_force_accepts_a_loss(scan: str | None) -> None:
+    judge(a_request(force=True), scanned(scan))
+
+
+@pytest.mark.parametrize("scan", ["", " M app.py", "error 128\nend"])
+def test_a_failed_scan_refuses(scan: str) -> None:
+    refusal(scanned(scan))
+
+
+@pytest.mark.parametrize("kind", ["dir", "other"])
+def test_what_git_no_longer_knows_cannot_be_judged(kind: str) -> None:
+    error = refusal(scanned(None, kind=kind, registered=None))
+    assert "is no worktree of" in error.message
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize(("locked", "why"), [("+", "no reason given"), ("+on a disk", "on a disk")])
+def test_a_locked_worktree_is_refused_even_by_force(force: bool, locked: str, why: str) -> None:
+    error = refusal(scanned("end", registered=registered(locked=locked)), force=force)
+    assert why in error.message
+    assert error.hints == (f"git --git-dir {COMMON} worktree unlock {PATH}",)
