@@ -1,4 +1,4 @@
-"""The smallest deploy there is: one operation that has nothing to do. What `bench` compares with."""
+"""The smallest deploy there is, with nothing to do: what `bench` compares with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run may cost: one target command for an unchanged workspace, no heavy imports for `list`."""
+"""What a run may cost: one command for an unchanged workspace, no engine for `list`."""
 
 from __future__ import annotations
 
