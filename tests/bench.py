@@ -101,9 +101,7 @@ def report(person: Person) -> None:
     beyond = new["new"] - new["git"]
     print(f"new            {beyond:.2f} s CPU beyond git and cp ({new['git']:.2f})   at most 0.45")
     ratio = again["unchanged"] / again["noop"]
-    print(
-        f"unchanged      {ratio:.2f} x a no-op through pyinfra ({again['noop']:.2f} s)   at most 1.3"
-    )
+    print(f"unchanged      {ratio:.2f} x a no-op of pyinfra ({again['noop']:.2f} s)   at most 1.3")
     for name in ("help", "list", "status"):
         print(f"{name:<14} {light[name]:.3f} s CPU   at most 0.12")
     print(f"new, unchanged {light['rerun']:.2f} s CPU")

@@ -85,16 +85,11 @@ class Workspace:
 
     @property
     def pending(self) -> bool:
-        """Whether the repo isn't on the target yet, so that nothing more can be known."""
-        return not self.observed.repo.common and not self.observed.repo.problem
-
-    @property
-    def needs_fetch(self) -> bool:
-        """Whether the wanted commit has to be fetched, or was asked to be."""
-        if self.fetched or self.pending:
+        """Whether the wanted commit isn't on the target yet, so that nothing more can be known."""
+        repo, may_fetch = self.observed.repo, self.source.is_url or self.request.fetch
+        if self.fetched or repo.problem or not may_fetch:
             return False
-        missing = self.source.is_url and not self.observed.repo.base_commit
-        return self.request.fetch or (missing and not self.observed.worktree.registered)
+        return not (repo.base_commit or f"refs/heads/{repo.branch}" in repo.refs)
 
     @property
     def commit(self) -> str:
@@ -149,7 +144,7 @@ class Workspace:
     def intentions(self) -> tuple[str, ...]:
         """What a run would do, a sentence each, as far as it can be known."""
         if self.pending:
-            return (f"clone {self.request.repo}; branch and files are known after it",)
+            return (f"fetch {self.request.repo}; branch and files are known after it",)
         return intentions(self.plan, self.unclaimed)
 
     # The record

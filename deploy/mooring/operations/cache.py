@@ -53,12 +53,12 @@ why=$(fetch "$common") || die "Cannot fetch $source: $why"
 def cache(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Have the wanted commit on the target: clone if there is no cache, else fetch if missing."""
     source = {"identity": workspace.source.identity or "", "source": workspace.request.repo}
-    if workspace.pending:
+    repo = workspace.observed.repo
+    if workspace.pending and not repo.common:
         if workspace.host.state.is_executing:
             workspace.report(f"cloning {workspace.request.repo}")
         yield run(workspace, source, _FETCH + _CLONE, lambda _: _fetched(workspace), CLONE_SECONDS)
-    elif workspace.needs_fetch:
-        repo = workspace.observed.repo
+    elif workspace.pending or (workspace.request.fetch and not workspace.fetched):
         always = "yes" if workspace.request.fetch else ""
         own = "" if workspace.source.is_url else "yes"
         names = {**source, "base": repo.base, "always": always, "own": own}

@@ -96,18 +96,19 @@ nothing_own() { # whether other refs have all commits of the branch's tip
   if [ -n "$base_commit" ] &&
     quiet_git --git-dir="$common" merge-base --is-ancestor "$1" "$base_commit"; then return; fi
   _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$1" --not \
-    --exclude="refs/heads/$branch" --branches --tags --remotes) && [ -z "$_own" ]
+    --exclude="$branch" --branches --tags --remotes) && [ -z "$_own" ]
 }
 
 lock "$repo_lock"
 find_admin
 if [ -n "$w_admin" ]; then
   ref_of "$w_admin/HEAD"; w_head=$ref
+  if [ -d "$path" ] &&
+    [ "$(printf '%s' "$(scan "$w_admin" "$path")" | sha)" != "$judged" ]; then
+    die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
+  fi
   park "$w_admin" || die "Cannot end: the commits of the detached HEAD could not be kept"
   if [ -d "$path" ]; then
-    if [ "$(printf '%s' "$(scan "$w_admin" "$path")" | sha)" != "$judged" ]; then
-      die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
-    fi
     cd /
     trash=${path%/*}/.mooring-removed-${path##*/}
     rm -rf -- "$trash" && mv -- "$path" "$trash" || die "Cannot remove $path"
