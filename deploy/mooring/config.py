@@ -291,7 +291,7 @@ def _known(path: str) -> list[str]:
 
 def _error(name: str, line: int | None, problem: str) -> MooringError:
     where = f"{name} line {line}" if line else name
-    return MooringError(f"Cannot read {where}: {problem}")
+    return MooringError(f"Cannot read {where}: {problem}", "docs/configuration.md has every key")
 
 
 def _problems(file: File) -> Iterator[tuple[str, str]]:

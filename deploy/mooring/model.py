@@ -141,7 +141,11 @@ def _word(name: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
             f"--data '{name}=\"…\"'    # quoted, so that it stays text",
         )
     if not pattern.fullmatch(value):
-        raise usage(f"Cannot use {_shown(value)} as {name}: it must be {rule}")
+        near = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:32].strip("-")
+        raise usage(
+            f"Cannot use {_shown(value)} as {name}: it must be {rule}",
+            f"{name} {near}" if near else f"{name} fix-login",
+        )
     return value
 
 
@@ -160,7 +164,10 @@ def check_ref(name: str, value: object) -> str:
         or any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
     )
     if bad:
-        raise usage(f"Cannot use {_shown(value)} as {name}: git does not accept it as a ref name")
+        raise usage(
+            f"Cannot use {_shown(value)} as {name}: it must be a branch, tag or commit by name",
+            "git branch --all",
+        )
     return value
 
 

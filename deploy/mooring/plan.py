@@ -148,7 +148,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         envrc=envrc,
         context=_place(CONTEXT, observed, taken),
         env=spec.env,
-        approves="env" not in spec.held_back and envrc == ENVRC[0],
+        approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
         notes=(*notes, *_notes(request, spec, observed, present, branch, envrc)),
         rebuilds=not present and bool(observed.record) and request.needs is not Needs.NOTHING,
     )
@@ -358,6 +358,11 @@ def _place(places: tuple[str, str], observed: Observed, taken: set[str]) -> str:
     return places[1] if theirs else name
 
 
+def _misread(observed: Observed) -> bool:
+    """Whether direnv itself (2.32) would run or drop a part of the workspace's path."""
+    return re.search(r'[$`"\\]', observed.worktree.path) is not None
+
+
 def _notes(
     request: Request,
     spec: Spec,
@@ -389,6 +394,8 @@ def _notes(
             "approve it; `mooring run` and Claude don't get it\nhint: "
             + command("direnv", "allow", f"{path}/.envrc")
         )
+    elif _misread(observed):
+        notes.append(f"direnv misreads the path {path}: use `mooring run` for the environment")
     elif not observed.target.direnv:
         notes.append("direnv is not installed: use `mooring run` for the environment")
     return notes

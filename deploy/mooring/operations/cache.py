@@ -24,7 +24,7 @@ fetch() { # GIT_DIR: the remote's branches become remote-tracking refs, never lo
 """
 
 _CLONE = r"""
-lock "$repo_lock"
+lock_repo
 cache=$root/cache/$identity.git
 if [ -f "$cache/HEAD" ]; then exit 0; fi
 mkdir -p -- "${cache%/*}" || die "Cannot make the cache of $source"
@@ -38,7 +38,7 @@ stage=
 """
 
 _UPDATE = r"""
-lock "$repo_lock"
+lock_repo
 if [ -n "$own" ]; then # a person's clone: as `git fetch` there would do it
   why=$(quiet_git --git-dir="$common" fetch --quiet origin 2>&1) || die "Cannot fetch: $why"
   exit 0

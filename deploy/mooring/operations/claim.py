@@ -23,7 +23,7 @@ state_of() { if [ -f "$1" ]; then field state "$1"; fi; }
 sum_of() { if [ -f "$1" ]; then sha <"$1"; fi; }
 write_record() { # TEXT: becomes the record
   [ -d "${record%/*}" ] || mkdir -p -- "${record%/*}"
-  printf '%s\n' "$1" >"$record.$$" && mv -f -- "$record.$$" "$record" ||
+  printf '%s\n' "$1" >"$record.new" && mv -f -- "$record.new" "$record" ||
     die "Cannot write the record $record"
 }
 """
@@ -31,7 +31,7 @@ write_record() { # TEXT: becomes the record
 _CLAIM = r"""
 lock target
 if [ ! -s "$root/id" ]; then
-  printf '%s\n' "$new_id" >"$root/id.$$" && mv -- "$root/id.$$" "$root/id"; fi
+  printf '%s\n' "$new_id" >"$root/id.new" && mv -- "$root/id.new" "$root/id"; fi
 IFS= read -r target_id <"$root/id"
 if [ "$(sum_of "$record")" != "$seen" ]; then
   case $(state_of "$record") in

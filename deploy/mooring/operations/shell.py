@@ -57,6 +57,12 @@ lock() { # NAME: holds the target's lock of that name until the script ends, or 
   held=$1
   printf '%s\n' "$who, pid $$" >"$_lock.holder"
 }
+lock_repo() { # the repo's lock; what a run that died under it left behind goes
+  lock "$repo_lock"
+  trash=${path%/*}/.mooring-removed-${path##*/}
+  if [ -e "$trash" ]; then rm -rf -- "$trash"; fi
+  if [ -e "$common/info/exclude.mooring" ]; then rm -f -- "$common/info/exclude.mooring"; fi
+}
 tick() {
   _left=$((_left - 1))
   [ "$_left" -gt 0 ] || die "Cannot get the lock ${_lock##*/}: $(cat "$_lock.holder") has it"
@@ -131,7 +137,7 @@ hide() { # PATH: keeps it out of git status, by an anchored line in the repo's i
     die "Cannot write $1: the repo tracks it"
   fi
   _line=/$(printf '%s.' "$1" | sed -e 's/[\\*?[]/\\&/g' -e 's/ \.$/\\ ./') _line=${_line%.}
-  lock "$repo_lock"
+  lock_repo
   _file=$common/info/exclude
   mkdir -p -- "$common/info"; [ -e "$_file" ] || : >"$_file"
   if grep -qxF -- "$_line" "$_file"; then return 0; fi

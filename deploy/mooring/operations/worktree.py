@@ -45,7 +45,7 @@ CLEARS
 """
 
 _ADD = r"""
-lock "$repo_lock"
+lock_repo
 find_admin
 if [ -n "$w_admin" ] && [ -e "$path/.git" ] && [ -z "$half_made" ]; then exit 0; fi
 clear
@@ -99,7 +99,7 @@ nothing_own() { # whether other refs have all commits of the branch's tip
     --exclude="$branch" --branches --tags --remotes) && [ -z "$_own" ]
 }
 
-lock "$repo_lock"
+lock_repo
 find_admin
 if [ -n "$w_admin" ]; then
   ref_of "$w_admin/HEAD"; w_head=$ref
@@ -110,13 +110,12 @@ if [ -n "$w_admin" ]; then
   park "$w_admin" || die "Cannot end: the commits of the detached HEAD could not be kept"
   if [ -d "$path" ]; then
     cd /
-    trash=${path%/*}/.mooring-removed-${path##*/}
-    rm -rf -- "$trash" && mv -- "$path" "$trash" || die "Cannot remove $path"
+    mv -- "$path" "$trash" || die "Cannot remove $path"
   fi
   rm -rf -- "$w_admin"
   rmdir -- "$common/worktrees" 2>/dev/null
 fi
-rm -rf -- "${path%/*}/.mooring-removed-${path##*/}"
+rm -rf -- "$trash"
 rmdir -- "${path%/*}" 2>/dev/null
 if [ -n "$owned" ]; then
   tip=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "refs/heads/$branch")
