@@ -19,13 +19,13 @@ def judge(request: Request, observed: Observed) -> None:
     worktree, topic, words = observed.worktree, request.topic, request.words
     git = ("git", "-C", worktree.path)
     found = worktree.registered
-    if found and found.locked and not found.half_made:
+    if found and found.locked and not observed.half_made:
         why = found.locked[1:] or "no reason given"
         raise MooringError(
             f"Cannot end {topic!r}: git has its worktree locked ({why})",
             command("git", "--git-dir", observed.repo.common, "worktree", "unlock", worktree.path),
         )
-    if request.force or (found and found.half_made) or worktree.kind in ("", "empty"):
+    if request.force or observed.half_made or worktree.kind in ("", "empty"):
         return
     if worktree.scan is None:
         raise MooringError(

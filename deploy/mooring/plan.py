@@ -199,7 +199,7 @@ def check_needs(request: Request, observed: Observed) -> None:
 def _present(request: Request, observed: Observed, branch: str) -> Registered | None:
     """The worktree that is there already, if it will do."""
     found = observed.worktree.registered
-    if not found or not found.there or found.half_made:
+    if not found or not found.there or observed.half_made:
         return None
     if request.new_worktree:
         raise MooringError(
@@ -231,13 +231,13 @@ def _present(request: Request, observed: Observed, branch: str) -> Registered | 
 def _check_path(request: Request, observed: Observed) -> None:
     worktree = observed.worktree
     found = worktree.registered
-    if worktree.kind in ("dir", "other") and not (found and found.half_made):
+    if worktree.kind in ("dir", "other") and not observed.half_made:
         raise MooringError(
             f"Cannot make the worktree of {request.topic!r}: {worktree.path} exists "
             "and is not a worktree",
             command("mv", worktree.path, f"{worktree.path}.old"),
         )
-    if found and found.locked and not found.half_made:
+    if found and found.locked and not observed.half_made:
         raise MooringError(
             f"Cannot make the worktree of {request.topic!r}: git has {worktree.path} locked"
             f" ({found.locked[1:] or 'no reason given'})",
@@ -298,7 +298,7 @@ def _clears(observed: Observed) -> tuple[str, ...]:
     """Registrations to drop: ours, of directories that are gone or were half made."""
     record, found = observed.record, observed.worktree.registered
     stale = []
-    if found and (found.half_made or (not found.there and not found.locked)):
+    if found and (observed.half_made or (not found.there and not found.locked)):
         stale.append(found.admin)
     for other in observed.worktree.others:
         if record and other.path == record.worktree and not other.there and not other.locked:

@@ -120,7 +120,7 @@ def test_a_worktree_is_its_main_checkout(person: Person, repo: Path, tmp_path: P
         True,
         "",
     )
-    assert not other.half_made
+    assert not other.initializing
 
 
 def test_a_repo_behind_a_symlink(person: Person, repo: Path, tmp_path: Path) -> None:

@@ -97,14 +97,11 @@ def start(what: Start, closing: Callable[[], None]) -> int:
 
 def _child(what: Start) -> int:
     """Run it with our stdin, stdout and stderr; an interrupt is the child's to handle."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:  # a handler of ours is the child's default again
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
-        with subprocess.Popen(
-            what.argv,
-            cwd=what.cwd,
-            env=dict(what.env),
-            preexec_fn=_default_signals,
-        ) as child:
+        with subprocess.Popen(what.argv, cwd=what.cwd, env=dict(what.env)) as child:
             status = child.wait()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -115,12 +112,7 @@ def replace(what: Start) -> None:
     """Become the program: signals as a shell would have them, output flushed. Raises OSError."""
     sys.stdout.flush()
     sys.stderr.flush()
-    _default_signals()
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
+        signal.signal(number, signal.SIG_DFL)
     os.chdir(what.cwd)
     os.execvpe(what.argv[0], what.argv, dict(what.env))  # noqa: S606
-
-
-def _default_signals() -> None:
-    """Python ignores these, and a program would inherit that."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)

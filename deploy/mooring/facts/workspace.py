@@ -8,7 +8,7 @@ from pyinfra.api.facts import FactBase
 
 from .. import script
 from ..errors import MooringError
-from ..model import Record
+from ..model import Record, State
 from . import files, record, repo, session, target, worktree
 
 _MAIN = r"""
@@ -62,6 +62,18 @@ class Observed(msgspec.Struct, frozen=True):
     worktree: worktree.Worktree
     files: files.Files
     session: session.Session
+
+    @property
+    def half_made(self) -> bool:
+        """Whether the worktree is one that a run of ours began and didn't finish."""
+        found, claimed = self.worktree.registered, self.record
+        return bool(
+            found
+            and found.initializing
+            and claimed
+            and claimed.state is not State.ENDED
+            and claimed.worktree == found.path
+        )
 
 
 def text(question: Question) -> script.Stdin:

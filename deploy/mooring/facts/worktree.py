@@ -92,7 +92,7 @@ class Registered(msgspec.Struct, frozen=True):
     """'' or '+' and the reason; git's own reason while it makes a worktree is `initializing`."""
 
     @property
-    def half_made(self) -> bool:
+    def initializing(self) -> bool:
         """Whether a `git worktree add` is at work there, or was killed."""
         return self.locked == "+initializing"
 

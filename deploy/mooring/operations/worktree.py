@@ -16,8 +16,9 @@ _PARK = r"""
 park() { # ADMIN: keeps commits of a detached HEAD that no ref has, as a ref of ours
   ref_of "$1/HEAD"
   case $ref in refs/* | '' | 0000000*) return 0 ;; esac
-  if [ -z "$(quiet_git --git-dir="$common" rev-list --max-count=1 "$ref" --not --branches --tags \
-    --remotes --glob='refs/mooring/*' 2>/dev/null)" ]; then return 0; fi
+  _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$ref" --not --branches --tags \
+    --remotes --glob='refs/mooring/*') || return 1
+  if [ -z "$_own" ]; then return 0; fi
   _n=1
   while quiet_git --git-dir="$common" show-ref --verify --quiet "$parks/$_n"
   do _n=$((_n + 1)); done
