@@ -174,8 +174,6 @@ PLACES: dict[str, tuple[dict[str, Any], tuple[str, ...] | str]] = {
     "a stale registration": ({"registered": GONE}, (ADMIN,)),
     "a stale registration, the directory empty": ({"kind": "empty", "registered": GONE}, (ADMIN,)),
     "a stale registration, a directory": ({"kind": "dir", "registered": GONE}, "not a worktree"),
-    "half made": ({"kind": "dir", "registered": HALF}, (ADMIN,)),
-    "half made, nothing there yet": ({"registered": HALF_GONE}, (ADMIN,)),
     "locked and gone": ({"registered": LOCKED_GONE}, "locked (on a disk)"),
     "locked without a reason": ({"registered": registered(there=False, locked="+")}, "no reason"),
     "another is stale": ({"others": (elsewhere("other", there=False),)}, ()),
@@ -194,6 +192,25 @@ def test_places(worktree: dict[str, Any], expected: tuple[str, ...] | str, recor
     made = plan(seen)
     assert made.clears == expected
     assert made.makes_worktree
+
+
+HALVES = [{"kind": "dir", "registered": HALF}, {"registered": HALF_GONE}]
+
+
+@pytest.mark.parametrize("worktree", HALVES)
+def test_a_worktree_that_we_claimed_and_did_not_finish_is_made_again(
+    worktree: dict[str, Any],
+) -> None:
+    made = plan(observed(worktree=a_worktree(**worktree), record=a_record()))
+    assert (made.clears, made.makes_worktree) == ((ADMIN,), True)
+
+
+@pytest.mark.parametrize("worktree", HALVES)
+@pytest.mark.parametrize("record", [None, a_record(**ENDED)], ids=["new", "ended"])
+def test_a_worktree_that_somebody_else_is_making_is_left_alone(
+    worktree: dict[str, Any], record: Any
+) -> None:
+    refusal(observed(worktree=a_worktree(**worktree), record=record))
 
 
 def test_a_locked_worktree_that_is_there_is_used() -> None:

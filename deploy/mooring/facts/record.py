@@ -25,11 +25,9 @@ $(sed -n -e '/^"repo": "/bk' -e '/^"source": "/bk' -e '/^"state": "/bk' \
     -e :k -e 's/^"[a-z]*": "\(.*\)",\{0,1\}$/\1/' -e "$unescape" -e p "$1")
 FIELDS
 }
-probe_record() { # says every record of this agent and topic; loads the one of this repo
+find_record() { # loads the record of this repo
   for _file in "$root/records"/*/"$agent/$topic.json"; do
-    [ -f "$_file" ] || continue
-    say_file record "$_file"
-    if [ -n "$record" ]; then continue; fi
+    [ -f "$_file" ] && [ -z "$record" ] || continue
     load "$_file"
     if [ "$r_repo" = "$identity" ] || [ "$r_source" = "$repo" ]; then record=$_file; fi
   done
@@ -37,6 +35,11 @@ probe_record() { # says every record of this agent and topic; loads the one of t
     # A topic used anew after its end chooses base, branch and path again.
     if [ -z "$resumes" ] && [ "$r_state" = ended ]; then r_worktree= r_branch= r_base=; fi
   else r_repo= r_source= r_state= r_worktree= r_branch= r_base= r_commit= r_session=; fi
+}
+probe_record() { # says every record of this agent and topic
+  for _file in "$root/records"/*/"$agent/$topic.json"; do
+    if [ -f "$_file" ]; then say_file record "$_file"; fi
+  done
 }
 """
 

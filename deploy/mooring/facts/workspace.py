@@ -14,10 +14,11 @@ from . import files, record, repo, session, target, worktree
 _MAIN = r"""
 main() {
   locate
+  find_record
   probe_target
-  probe_record
   probe_repo
   probe_worktree
+  probe_record # after the worktree: it is claimed before that is made
   probe_refs
   probe_blobs
   probe_files
