@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,11 @@ import msgspec
 
 os.environ.setdefault("PYINFRA_PROGRESS", "off")
 
+# paramiko imports invoke, a sixth of pyinfra's import, for `Match exec` in an ssh_config, and does
+# without where it is missing. Nothing here goes over ssh.
+_modules: dict[str, Any] = sys.modules
+_modules.setdefault("invoke", None)
+
 from pyinfra.api.config import Config
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
@@ -24,6 +30,9 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.operations import run_ops
 from pyinfra.api.state import BaseStateCallback, State, StateStage
 from pyinfra.context import ctx_host, ctx_state
+
+if _modules["invoke"] is None:
+    del _modules["invoke"]
 
 from . import deploys
 from .errors import MooringError
