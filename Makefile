@@ -23,7 +23,7 @@ workspace: topic .venv/.installed ## Make a workspace of this repo: TOPIC=hello 
 	where=$$(.venv/bin/mooring new "$$TOPIC" "$$@") && \
 	printf 'Workspace %s is at %s\n' "$$TOPIC" "$$where" && \
 	printf 'To enter it:      cd %q\n' "$$where" && \
-	printf 'To start Claude:  %q resume %s\n' "$$PWD/.venv/bin/mooring" "$$TOPIC"
+	printf 'To start Claude:  %q new %s --repo %q\n' "$$PWD/.venv/bin/mooring" "$$TOPIC" "$$REPO"
 
 topic:
 	@$(if $(TOPIC),:,$(error Cannot make a workspace: TOPIC is missing, as in "make workspace TOPIC=hello"))

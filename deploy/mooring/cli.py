@@ -158,7 +158,7 @@ def _made(
         return launch.start(what, _registry().close)
     if as_json:
         ui.answer_json(made.answer())
-    elif record:
+    elif record and not made.dry:
         ui.answer(record.worktree)
     return 0
 
@@ -168,7 +168,7 @@ def _made(
 @click.option("--force", is_flag=True, help="Lose what is uncommitted or untracked. Commits stay.")
 @_json
 def end(topic: str | None, agent: str | None, repo: str | None, force: bool, as_json: bool) -> int:
-    """Remove a workspace. The conversation stays, and refuses to if anything would be lost."""
+    """Remove a workspace, or refuse to if anything would be lost. The conversation stays."""
     from .commands import end as command
     from .commands import lookup
 

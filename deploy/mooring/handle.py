@@ -89,7 +89,10 @@ class Workspace:
         repo, may_fetch = self.observed.repo, self.source.is_url or self.request.fetch
         if self.fetched or repo.problem or not may_fetch:
             return False
-        return not (repo.base_commit or f"refs/heads/{repo.branch}" in repo.refs)
+        if f"refs/heads/{repo.branch}" in repo.refs:
+            return False
+        named = self.request.branch and f"refs/remotes/origin/{repo.branch}" not in repo.refs
+        return not repo.base_commit or (self.source.is_url and bool(named))
 
     @property
     def commit(self) -> str:
@@ -117,7 +120,8 @@ class Workspace:
 
     def _check_issue(self, plan: Plan) -> None:
         key = Key(plan.repo, plan.agent, plan.topic)
-        holder = self.registry.issue_holder(key, plan.issue) if plan.issue else None
+        ours = self.record.session if self.record else ""
+        holder = self.registry.issue_holder(key, plan.issue, ours) if plan.issue else None
         if holder:
             raise MooringError(
                 f"Cannot use issue {plan.issue!r} for {plan.topic!r}: {holder!r} has it already",
@@ -181,7 +185,8 @@ class Workspace:
     def finish(self, record: Record, event: str) -> None:
         """Take over a record that was written to the target, into the registry too."""
         self._claimed = record
-        self.registry.index(record, self.host.name, event)
+        captured = bool(self.observed.session.transcripts)
+        self.registry.index(record, self.host.name, event, captured=captured)
 
     def note_seen(self) -> None:
         """Tell the registry which commit and transcript the probe saw."""

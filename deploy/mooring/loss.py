@@ -17,7 +17,6 @@ def judge(request: Request, observed: Observed) -> None:
     What git has locked, or no longer knows as a worktree, is refused or left alone either way.
     """
     worktree, topic, words = observed.worktree, request.topic, request.words
-    git = ("git", "-C", worktree.path)
     found = worktree.registered
     if found and found.locked and not observed.half_made:
         why = found.locked[1:] or "no reason given"
@@ -38,16 +37,45 @@ def judge(request: Request, observed: Observed) -> None:
         more = [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
         raise MooringError(
             "\n".join([f"Cannot end {topic!r}: this would be lost:", *items[:SHOWN], *more]),
-            f"{command(*git, 'add', '-A')} && {command(*git, 'commit', '-m', 'Save')}",
+            *_saves(worktree.path, items),
             command("mooring", "end", *words, "--force", note="loses it; commits stay"),
         )
+
+
+def _saves(path: str, items: list[str]) -> list[str]:
+    """Commands that would save the items, one for each kind among them."""
+    git = ("git", "-C", path)
+    commit = f"{command(*git, 'add', '-A')} && {command(*git, 'commit', '-m', 'Save')}"
+    ignored = [item.partition(": ")[2] for item in items if item.startswith("  ignored: ")]
+    first = ignored[0] if ignored else ""
+    table = {
+        "  uncommitted: ": commit,
+        "  untracked: ": commit,
+        "  ignored: ": command("cp", "-p", f"{path}/{first}", ".", note="and so on"),
+        "  commit on no branch: ": command(*git, "branch", "saved", "HEAD"),
+        "  in progress: ": command(*git, "status"),
+        "  a submodule": command(*git, "submodule", "deinit", "--all"),
+    }
+    return list(
+        dict.fromkeys(
+            hint for kind, hint in table.items() if any(item.startswith(kind) for item in items)
+        )
+    )
 
 
 def provisioned(observed: Observed) -> frozenset[str]:
     """Paths that are still as Mooring wrote them."""
     record = observed.record
-    written = {**record.files, **record.generated} if record else {}
-    present = observed.files.present
+    sources, present = observed.files.sources, observed.files.present
+    if not record:
+        return frozenset()
+    # A copy whose source is gone is the last one.
+    copies = {
+        path: value
+        for path, value in record.files.items()
+        if path in sources or value in sources.values()
+    }
+    written = {**copies, **record.generated}
     return frozenset(path for path, value in written.items() if present.get(path) == value)
 
 

@@ -14,6 +14,7 @@ TOPIC = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 SESSION = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\ud800-\udfff~^:?*\[\\]|\.\.|@\{|//")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
@@ -135,11 +136,7 @@ def check_agent(name: str, value: object) -> str:
 
 def _word(name: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
     if not isinstance(value, str):
-        raise usage(
-            f"Cannot use {value!r} as {name}: pyinfra read it as {type(value).__name__}, "
-            "not as text",
-            f"--data '{name}=\"…\"'    # quoted, so that it stays text",
-        )
+        raise _not_text(name, value)
     if not pattern.fullmatch(value):
         near = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:32].strip("-")
         raise usage(
@@ -149,10 +146,19 @@ def _word(name: str, value: object, pattern: re.Pattern[str], rule: str) -> str:
     return value
 
 
+def _not_text(name: str, value: object) -> MooringError:
+    return usage(
+        f"Cannot use {value!r} as {name}: pyinfra read it as {type(value).__name__}, not as text",
+        f"--data '{name}=\"…\"'    # quoted, so that it stays text",
+    )
+
+
 def check_ref(name: str, value: object) -> str:
     """A branch, tag or commit by name, as git would accept it (git-check-ref-format(1))."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # pyinfra reads a branch or commit of digits as a number
     if not isinstance(value, str):
-        value = str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+        raise _not_text(name, value)
     parts = value.split("/")
     bad = (
         not value
@@ -173,8 +179,10 @@ def check_ref(name: str, value: object) -> str:
 
 def check_branch(name: str, value: object) -> str:
     """A branch's name: a ref that isn't git's own word for where one stands."""
-    if value == "HEAD":
-        raise usage(f"Cannot use 'HEAD' as {name}: git does not accept it as a branch name")
+    if value == "HEAD" or (isinstance(value, str) and _COMMIT.fullmatch(value)):
+        raise usage(
+            f"Cannot use {value!r} as {name}: git reads it as something else", "git branch --all"
+        )
     return check_ref(name, value)
 
 

@@ -163,6 +163,10 @@ def _check_repo(request: Request, observed: Observed) -> None:
         raise MooringError(f"{what}: {_first_line(repo.problem)}", "mooring new TOPIC --repo PATH")
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", repo.source + observed.worktree.path):
         raise MooringError(f"{what}: its path holds control characters, or is not UTF-8")
+    if ".mooring" in repo.blobs:
+        raise MooringError(f"{what}: the repo has a .mooring of its own, where ours would be")
+    if "/.git/modules/" in f"{repo.common}/":
+        raise MooringError(f"{what}: {repo.source} is a submodule; name the repo it is part of")
     if repo.common.startswith(f"{target.root}/cache/") and not request.repo.startswith("file:"):
         inside = repo.common.removeprefix(f"{target.root}/cache/").removesuffix(".git")
         if inside != repo.identity:

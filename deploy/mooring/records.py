@@ -83,8 +83,18 @@ def finished(
     )
 
 
-def ended(record: Record, commit: str, now: int) -> Record:
-    """The record of a workspace that is gone: it keeps all but the ports."""
+def ended(record: Record, head: str, commit: str, now: int) -> Record:
+    """The record of a workspace that is gone: it keeps all but the ports.
+
+    `head` is the ref its worktree was on, which may be another branch than the recorded one.
+    """
+    branch = head.removeprefix("refs/heads/") if head.startswith("refs/heads/") else record.branch
     return msgspec.structs.replace(
-        record, state=State.ENDED, ports={}, commit=commit or record.commit, updated=now
+        record,
+        state=State.ENDED,
+        ports={},
+        branch=branch,
+        owns_branch=record.owns_branch and branch == record.branch,
+        commit=commit or record.commit,
+        updated=now,
     )

@@ -80,6 +80,7 @@ def run(name: str, data: dict[str, Any], report: Report, *, dry: bool = False) -
 def _handle(data: dict[str, Any], report: Report, dry: bool) -> Iterator[Workspace]:
     """A handle on this host, connected; pyinfra's context is reset whatever happens."""
     logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)
+    _leave_a_directory_that_is_gone()
     checked = request(data)
     inventory = Inventory(([TARGET], {}))
     state = State(inventory, Config(CONNECT_TIMEOUT=CONNECT_SECONDS), check_for_changes=dry)
@@ -97,6 +98,14 @@ def _handle(data: dict[str, Any], report: Report, dry: bool) -> Iterator[Workspa
         # pyinfra's own `use` leaks its context when something raises.
         ctx_host.reset()
         ctx_state.reset()
+
+
+def _leave_a_directory_that_is_gone() -> None:
+    """Git and shells can't start in one; an `end` inside its workspace leaves us there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        os.chdir("/")
 
 
 def _changed(host: Host, dry: bool) -> Iterator[str]:

@@ -92,10 +92,13 @@ def test_an_item_ends_at_a_newline_only(mark: str) -> None:
 
 
 def test_files_as_we_wrote_them_are_ours() -> None:
-    record = a_record(files={".env": SUM, "a": SUM}, generated={".envrc": SUM, "b": SUM})
-    present = {".env": SUM, ".envrc": SUM, "a": EDITED, "stranger": SUM}
-    seen = observed(record=record, files=some_files(present=present))
-    assert provisioned(seen) == {".env", ".envrc"}
+    record = a_record(
+        files={".env": SUM, "a": SUM, "last": SUM}, generated={".envrc": SUM, "b": SUM}
+    )
+    present = {".env": SUM, ".envrc": SUM, "a": EDITED, "last": SUM, "stranger": SUM}
+    sources = {".env": EDITED, "a": EDITED}
+    seen = observed(record=record, files=some_files(present=present, sources=sources))
+    assert provisioned(seen) == {".env", ".envrc"}, "the source of `last` is gone"
     assert provisioned(observed(files=some_files(present=present))) == frozenset()
 
 
@@ -132,8 +135,9 @@ def test_what_would_be_lost_is_listed() -> None:
     lines = error.message.splitlines()
     assert lines[0] == "Cannot end 'fix-login': this would be lost:"
     assert len(lines) == 5
-    assert PATH in error.hints[0]
-    assert error.hints[1].startswith("mooring end fix-login --force")
+    assert all(PATH in hint for hint in error.hints[:-1])
+    assert len(error.hints) == 4, "one for each kind, and the last resort"
+    assert error.hints[-1].startswith("mooring end fix-login --force")
 
 
 @pytest.mark.parametrize(("count", "lines"), [(SHOWN, SHOWN + 1), (SHOWN + 7, SHOWN + 2)])

@@ -51,7 +51,7 @@ def test_a_missing_file_reads_as_empty_and_is_not_made(registry: Registry, path:
     assert registry.rows() == []
     assert registry.sessions() == []
     assert registry.commits("dev", "fix-login") == []
-    assert registry.issue_holder(a_record().key, "17") is None
+    assert registry.issue_holder(a_record().key, "17", SESSION) is None
     assert not registry.holds(a_record(), "@local")
     registry.saw(a_record(), TIP, transcript=True)
     assert not path.parent.exists()
@@ -249,8 +249,9 @@ def test_commits_come_newest_first(registry: Registry) -> None:
 
 def test_one_issue_has_one_current_session(registry: Registry) -> None:
     registry.index(a_record(issue="17"), "@local", "claimed")
-    with pytest.raises(MooringError, match="Cannot use the registry"):
+    with pytest.raises(MooringError, match="Cannot note this in the registry") as caught:
         registry.index(other(issue="17"), "@local", "claimed")
+    assert not any("mv" in hint for hint in caught.value.hints)
     assert [row.topic for row in registry.rows()] == ["fix-login"]
     assert len(registry.sessions()) == 1
 
@@ -268,12 +269,14 @@ def test_others_may_have_that_issue(registry: Registry, changes: dict[str, objec
 def test_an_issue_is_free_again_after_the_end(registry: Registry) -> None:
     registry.index(a_record(issue="17"), "@local", "claimed")
     key = Key(IDENTITY, "dev", "other")
-    assert registry.issue_holder(key, "17") == "fix-login"
-    assert registry.issue_holder(a_record().key, "17") is None
-    assert registry.issue_holder(key, "18") is None
-    assert registry.issue_holder(Key(IDENTITY, "reviewer", "other"), "17") is None
+    mine = OTHER_SESSION
+    assert registry.issue_holder(key, "17", mine) == "fix-login"
+    assert registry.issue_holder(a_record().key, "17", mine) == "fix-login", "on another target"
+    assert registry.issue_holder(a_record().key, "17", SESSION) is None
+    assert registry.issue_holder(key, "18", mine) is None
+    assert registry.issue_holder(Key(IDENTITY, "reviewer", "other"), "17", mine) is None
     registry.index(a_record(issue="17", state=State.ENDED), "@local", "ended")
-    assert registry.issue_holder(key, "17") is None
+    assert registry.issue_holder(key, "17", mine) is None
     registry.index(other(issue="17"), "@local", "claimed")
 
 

@@ -16,8 +16,6 @@ from ..config import load_user, user_directory
 from ..environment import Named, process, render_env
 from ..errors import MooringError, usage
 
-LAUNCHES = ("exec", "none")
-
 
 class Start(msgspec.Struct, frozen=True):
     """A program to start in a workspace."""
@@ -82,9 +80,7 @@ def start(what: Start, closing: Callable[[], None]) -> int:
     `closing` is called before that. Raises MooringError if it can't be started.
     """
     if not Path(what.cwd).is_dir():
-        raise MooringError(
-            f"Cannot enter the workspace: {what.cwd} is gone", "mooring resume TOPIC"
-        )
+        raise MooringError(f"Cannot enter the workspace: {what.cwd} is gone", "mooring list")
     try:
         if what.as_child:
             return _child(what)

@@ -15,6 +15,7 @@ from ..registry import Registry, Row
 from ..repo import parse_source
 
 Report = Callable[[str], None]
+LOCAL = "@local"
 
 
 class Meant(msgspec.Struct, frozen=True):
@@ -30,7 +31,7 @@ def meant(topic: str | None, agent: str | None, repo: str | None, report: Report
 
     Raises a usage error where there is no topic at all.
     """
-    if not topic:
+    if topic is None:
         topic = os.environ.get("WORK_TOPIC", "")
         if not topic:
             raise usage("Cannot tell which workspace is meant: name its topic", "mooring list")
@@ -54,14 +55,18 @@ def _absolute(repo: str) -> str:
 def find(registry: Registry, wanted: Meant) -> Row | None:
     """The one workspace that is meant, or None if the index has none of that name.
 
-    Raises MooringError, listing them, if there are several.
+    Those on this host go first, since it is where the command line acts. Raises MooringError,
+    listing them, if there are several.
     """
     rows = registry.rows(wanted.topic, wanted.agent)
+    rows = [row for row in rows if row.host == LOCAL] or rows
     if wanted.repo:
         rows = [row for row in rows if is_repo(row, wanted.repo)]
     elif len(rows) > 1:
-        here = os.path.realpath(Path.cwd())
+        here = _cwd()
         rows = [row for row in rows if is_repo(row, here)] or rows
+    if len({(row.repo, row.agent) for row in rows}) == 1:  # the same, under another root
+        rows = sorted(rows, key=lambda row: row.updated_at)[-1:]
     if len(rows) > 1:
         raise MooringError(
             "\n".join(
@@ -101,6 +106,11 @@ def data_of(registry: Registry, wanted: Meant) -> dict[str, object]:
     The record on the target decides: an index that lost it is no reason to refuse.
     """
     row = find(registry, wanted)
+    if row and row.host != LOCAL:
+        raise MooringError(
+            f"Cannot act on {row.topic!r}: it is on {row.host}",
+            "pyinfra INVENTORY mooring.deploys.retire topic=… repo=…",
+        )
     if row:
         return {"topic": row.topic, "agent": row.agent, "repo": row.source}
     repo = wanted.repo or _here()
@@ -113,10 +123,14 @@ def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
     """Host data for a workspace to make: the repo is that named, or the one we stand in."""
     repo = wanted.repo
     if not repo:
-        here = os.path.realpath(Path.cwd())
+        here = _cwd()
         inside = [row for row in registry.rows() if here.startswith(f"{row.worktree}/")]
         inside += [row for row in registry.rows() if here == row.worktree]
         repo = inside[0].source if inside else here
+        if not repo:
+            raise usage(
+                "Cannot tell which repo is meant: the directory we stand in is gone", "cd ~"
+            )
     known = {row.repo: row.source for row in registry.rows()}
     return {
         "topic": wanted.topic,
@@ -133,7 +147,15 @@ def missing(registry: Registry, wanted: Meant) -> MooringError:
     return MooringError(f"There is no workspace {wanted.topic!r}", hint)
 
 
+def _cwd() -> str:
+    """Where we stand, or '' if that directory is gone, as after an `end` inside the workspace."""
+    try:
+        return os.path.realpath(Path.cwd())
+    except FileNotFoundError:
+        return ""
+
+
 def _here() -> str:
     """The repo we stand in, if a `.git` says that there is one."""
-    here = Path(os.path.realpath(Path.cwd()))
+    here = Path(_cwd() or "/")
     return str(here) if any((place / ".git").exists() for place in (here, *here.parents)) else ""

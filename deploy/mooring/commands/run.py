@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import MooringError, command
 from ..registry import Registry
 from . import launch
-from .lookup import Meant, find, missing
+from .lookup import LOCAL, Meant, find, missing
 
 
 def in_workspace(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.Start:
@@ -16,6 +16,8 @@ def in_workspace(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> la
     row = find(registry, wanted)
     if row is None:
         raise missing(registry, wanted)
+    if row.host != LOCAL:
+        raise MooringError(f"Cannot run in {row.topic!r}: it is on {row.host}")
     if row.state == "ended":
         raise MooringError(
             f"Cannot run in {row.topic!r}: it has ended",

@@ -61,14 +61,15 @@ probe_refs() {
   if [ "$base" = HEAD ]; then base=${head#refs/heads/}; fi
   : "${branch:=$fallback_branch}"
   _head=refs/heads/$base _remote=refs/remotes/origin/$base _tag=refs/tags/$base
-  case $base in origin/*) _remote=refs/remotes/$base ;; esac
+  case $base in */*) _named=refs/remotes/$base ;; *) _named=$_remote ;; esac
   set -- "refs/heads/$branch" "refs/remotes/origin/$branch"
   case $w_head in refs/heads/*) set -- "$@" "$w_head" ;; esac
   _refs=$(quiet_git --git-dir="$common" for-each-ref \
-    --format='%(refname) %(objectname) %(*objectname)' "$_head" "$_remote" "$_tag" "$@" 2>&1)
+    --format='%(refname) %(objectname) %(*objectname)' \
+    "$_head" "$_remote" "$_tag" "$_named" "$@" 2>&1)
   say refs "$_refs"
-  if [ -n "$identity" ]; then set -- "$_remote" "$_head" "$_tag"
-  else set -- "$_head" "$_remote" "$_tag"; fi
+  if [ -n "$identity" ]; then set -- "$_remote" "$_head" "$_tag" "$_named"
+  else set -- "$_head" "$_remote" "$_tag" "$_named"; fi
   for _name; do if [ -z "$commit" ]; then value_of "$_name"; commit=$value; fi; done
   if [ -z "$commit" ]; then
     case $base in '' | *[!0-9a-f]*) ;; *)
@@ -100,7 +101,8 @@ probe_blobs() {
   if [ -z "$_at" ]; then return; fi
   printf 'blobs\0'
   for _object in "$_at:mooring.yaml" "$_at:.worktreeinclude" "${tip:-$_at}:.envrc" \
-    "${tip:-$_at}:.session-context.md"; do printf '%s %s\n' "$_object" "${_object#*:}"
+    "${tip:-$_at}:.session-context.md" "${tip:-$_at}:.mooring"; do
+    printf '%s %s\n' "$_object" "${_object#*:}"
   done | quiet_git --git-dir="$common" cat-file --batch='%(objecttype) %(objectsize) %(rest)' |
     head -c 4194304 | base64
   printf '\0'
@@ -176,9 +178,10 @@ def _refs(text: str) -> dict[str, str]:
 
 
 def _batch(data: bytes) -> dict[str, bytes]:
-    """The blobs in `git cat-file --batch` output (git-cat-file(1), BATCH OUTPUT).
+    """The files in `git cat-file --batch` output (git-cat-file(1), BATCH OUTPUT).
 
-    A blob over 1 MiB is cut there, which is one byte more than any reader accepts.
+    One over 1 MiB is cut there, which is one byte more than any reader accepts; a directory is
+    there without content.
     """
     found: dict[str, bytes] = {}
     while data:
@@ -189,7 +192,6 @@ def _batch(data: bytes) -> dict[str, bytes]:
         if len(fields) < 3 or not fields[1].isdigit():  # cut off behind a very large one
             break
         kind, size, name = fields
-        if kind == "blob":
-            found[name] = data[: min(int(size), MAX_FILE + 1)]
+        found[name] = data[: min(int(size), MAX_FILE + 1)] if kind == "blob" else b""
         data = data[int(size) + 1 :]
     return found

@@ -92,7 +92,6 @@ def text(question: Question) -> script.Stdin:
         "fallback_branch": question.fallback_branch,
         "seen": question.seen,
         "resumes": "yes" if question.resumes else "",
-        "worktree": "",
         "new_worktree": "yes" if question.new_worktree else "",
         "include": "\n".join(question.include or ()),
         "include_known": "" if question.include is None else "yes",

@@ -43,8 +43,7 @@ FRAGMENT = (
     + r"""
 w_head= w_admin= path=
 probe_worktree() { # sets path, and of the worktree registered there: w_admin, w_head
-  path=$worktree
-  if [ -z "$path" ] && [ -z "$new_worktree" ]; then path=$r_worktree; fi
+  if [ -z "$new_worktree" ]; then path=$r_worktree; fi
   : "${path:=$default}"
   say path "$path"
   if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then say at_path other

@@ -13,8 +13,8 @@ CLONE_SECONDS = 7200
 
 _FETCH = r"""
 fetch() { # GIT_DIR: the remote's branches become remote-tracking refs, never local branches
-  quiet_git --git-dir="$1" fetch --quiet origin '+refs/heads/*:refs/remotes/origin/*' 2>&1 ||
-    return 1
+  quiet_git --git-dir="$1" fetch --quiet --prune origin \
+    '+refs/heads/*:refs/remotes/origin/*' 2>&1 || return 1
   _head=$(quiet_git --git-dir="$1" ls-remote --symref origin HEAD 2>/dev/null |
     sed -n 's,^ref: refs/heads/\(.*\)	HEAD$,\1,p')
   if [ -n "$_head" ]; then

@@ -137,7 +137,9 @@ def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
     record = workspace.record
     if not record or record.state is State.ENDED:
         return
-    ended = records.ended(record, workspace.commit, int(time.time()))
+    found = workspace.observed.worktree.registered
+    head = found.head if found else ""
+    ended = records.ended(record, head, workspace.commit, int(time.time()))
     yield run(
         workspace,
         record_names(workspace, record, ended),

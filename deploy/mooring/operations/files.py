@@ -46,10 +46,22 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
         there = present.get(item.dest, "")
         if there == item.sum or (there and there != known.get(item.dest)):
             continue
-        lines.append("\t".join([known.get(item.dest, "-"), item.mode or "-", item.src, item.dest]))
+        mode = tightening(item.mode) or "-"
+        lines.append("\t".join([known.get(item.dest, "-"), mode, item.src, item.dest]))
     if lines:
         names = {"checkout": plan.checkout, "copies": "\n".join(lines)}
         yield run(workspace, names, _COPY, lambda answer: _copied(workspace, answer))
+
+
+def tightening(mode: str) -> str:
+    """What chmod(1) has to take away for a file to have no more than `mode`; '' for no mode."""
+    if not mode:
+        return ""
+    taken = []
+    for who, digit in zip("ugo", mode[-3:], strict=True):
+        rights = [right for right, bit in (("r", 4), ("w", 2), ("x", 1)) if not int(digit) & bit]
+        taken.append(f"{who}-{''.join(rights)}")
+    return ",".join(taken)
 
 
 def _copied(workspace: Workspace, answer: list[str]) -> None:

@@ -60,7 +60,7 @@ lock() { # NAME: holds the target's lock of that name until the script ends, or 
 lock_repo() { # the repo's lock; what a run that died under it left behind goes
   lock "$repo_lock"
   trash=${path%/*}/.mooring-removed-${path##*/}
-  if [ -e "$trash" ]; then rm -rf -- "$trash"; fi
+  if [ -e "$trash" ]; then chmod -R u+rwX -- "$trash" && rm -rf -- "$trash" || :; fi
   if [ -e "$common/info/exclude.mooring" ]; then rm -f -- "$common/info/exclude.mooring"; fi
 }
 tick() {

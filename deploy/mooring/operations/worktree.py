@@ -66,8 +66,10 @@ said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
     die "The worktree is made, but a git hook of yours failed:" "$said"; fi
   die "Cannot make the worktree:" "$said"
 }
-mkdir -p -- "$path/.mooring" && printf '*\n' >"$path/.mooring/.gitignore" ||
-  die "Cannot write to $path"
+if [ -e "$path/.mooring" ] || [ -L "$path/.mooring" ]; then
+  die "Cannot use the worktree: the repo has a .mooring of its own"; fi
+put .mooring/.gitignore '' '*
+'
 """
 
 
@@ -94,10 +96,17 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
 
 _REMOVE = r"""
 nothing_own() { # whether other refs have all commits of the branch's tip
-  if [ -n "$base_commit" ] &&
-    quiet_git --git-dir="$common" merge-base --is-ancestor "$1" "$base_commit"; then return; fi
   _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$1" --not \
     --exclude="$branch" --branches --tags --remotes) && [ -z "$_own" ]
+}
+
+submodule_commits() { # names submodules, whose repos go with the worktree, that have work of theirs
+  if [ ! -d "$w_admin/modules" ]; then return 0; fi
+  find "$w_admin/modules" -type d -name objects -prune | while IFS= read -r _objects; do
+    _repo=${_objects%/objects}
+    if [ -n "$(quiet_git --git-dir="$_repo" rev-list --max-count=1 --all HEAD --not --remotes)" ]
+    then printf '%s\n' "${_repo#"$w_admin/modules/"}"; fi
+  done
 }
 
 lock_repo
@@ -108,6 +117,9 @@ if [ -n "$w_admin" ]; then
     [ "$(printf '%s' "$(scan "$w_admin" "$path")" | sha)" != "$judged" ]; then
     die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
   fi
+  unpushed=$(submodule_commits)
+  if [ -n "$unpushed" ]; then
+    die "Cannot end: these submodules have commits that no remote has:" "$unpushed"; fi
   park "$w_admin" || die "Cannot end: the commits of the detached HEAD could not be kept"
   if [ -d "$path" ]; then
     cd /
@@ -116,7 +128,10 @@ if [ -n "$w_admin" ]; then
   rm -rf -- "$w_admin"
   rmdir -- "$common/worktrees" 2>/dev/null
 fi
-rm -rf -- "$trash"
+if [ -e "$trash" ]; then
+  rm -rf -- "$trash" 2>/dev/null || { chmod -R u+rwX -- "$trash"; rm -rf -- "$trash"; }
+  if [ -e "$trash" ]; then echo "some of it could not be removed: $trash"; fi
+fi
 rmdir -- "${path%/*}" 2>/dev/null
 if [ -n "$owned" ]; then
   tip=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "refs/heads/$branch")
@@ -156,7 +171,6 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "topic": record.topic,
         "branch": record.branch,
         "owned": "yes" if record.owns_branch else "",
-        "base_commit": observed.repo.base_commit,
         "judged": text_sum(observed.worktree.scan or ""),
         "parks": parks(record.agent, record.topic),
         "excludes": "\n".join(workspace.excludes),

@@ -145,8 +145,11 @@ class Registry:
         """Close the file; nothing else may be called after."""
         self._database.close()
 
-    def index(self, record: Record, host: str, event: str) -> None:
-        """Take over what a record on `host` says, and log `event`."""
+    def index(self, record: Record, host: str, event: str, *, captured: bool = False) -> None:
+        """Take over what a record on `host` says, and log `event`.
+
+        `captured` says that the session has a transcript.
+        """
         ended = record.updated if record.state is State.ENDED else None
         with self._writing():
             columns = _columns(record, host)
@@ -166,6 +169,8 @@ class Registry:
             Session.insert(session_id=record.session, **session).on_conflict(
                 conflict_target=[Session.session_id], update=session
             ).execute()
+            if captured:
+                self._capture(record)
             Event.insert(
                 at=int(time.time()),
                 kind=event,
@@ -192,26 +197,25 @@ class Registry:
         if row is None:
             return
         session: Any = Session.get_or_none(Session.session_id == record.session)
-        new_commit = bool(commit) and row.seen_commit != commit
-        if not transcript or (session and session.captured_at is not None):
-            session = None
-        if not new_commit and not session:
-            return
-        with self._writing():
-            if new_commit:
-                row.seen_commit = commit
-                row.save()
-            if session:
-                session.captured_at = int(time.time())
-                session.save()
+        new_transcript = transcript and session is not None and session.captured_at is None
+        if new_transcript or (commit and row.seen_commit != commit):
+            with self._writing():
+                self._see(record, commit)
+                if new_transcript:
+                    self._capture(record)
+
+    def _see(self, record: Record, commit: str) -> None:
+        if commit:
+            IndexedRecord.update(seen_commit=commit).where(_is(record)).execute()
+
+    def _capture(self, record: Record) -> None:
+        now = int(time.time())
+        Session.update(captured_at=now).where(
+            (Session.session_id == record.session) & Session.captured_at.is_null()
+        ).execute()
 
     def _record(self, record: Record) -> Any:
-        return IndexedRecord.get_or_none(
-            (IndexedRecord.target == record.target)
-            & (IndexedRecord.repo == record.repo)
-            & (IndexedRecord.agent == record.agent)
-            & (IndexedRecord.topic == record.topic)
-        )
+        return IndexedRecord.get_or_none(_is(record))
 
     @_explaining
     def commits(self, agent: str, topic: str) -> list[str]:
@@ -223,13 +227,13 @@ class Registry:
         return [row.seen_commit for row in rows if row.seen_commit]
 
     @_explaining
-    def issue_holder(self, key: Key, issue: str) -> str | None:
+    def issue_holder(self, key: Key, issue: str, session: str) -> str | None:
         """The topic of another current session of the same issue, if there is one."""
         row = Session.get_or_none(
             (Session.repo == key.repo)
             & (Session.agent == key.agent)
             & (Session.issue == issue)
-            & (Session.topic != key.topic)
+            & (Session.session_id != session)
             & Session.cleared_at.is_null()
         )
         return row.topic if row else None
@@ -262,6 +266,10 @@ class Registry:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
+    except peewee.IntegrityError as error:
+        raise MooringError(
+            f"Cannot note this in the registry: {error}", "mooring sessions"
+        ) from None
     except (peewee.PeeweeException, OSError) as error:
         raise MooringError(
             f"Cannot use the registry {path}: {error}",
@@ -269,6 +277,15 @@ def _explained(path: Path) -> Iterator[None]:
                 "mv", str(path), f"{path}.old", note="a new one is made; records are the truth"
             ),
         ) from None
+
+
+def _is(record: Record) -> Any:
+    return (
+        (IndexedRecord.target == record.target)
+        & (IndexedRecord.repo == record.repo)
+        & (IndexedRecord.agent == record.agent)
+        & (IndexedRecord.topic == record.topic)
+    )
 
 
 def _key(key: Key) -> dict[str, str]:
