@@ -222,7 +222,7 @@ def list_(everything: bool, as_json: bool) -> None:
     if as_json:
         ui.answer_json(rows)
     elif rows:
-        ui.table(rows, ("topic", "agent", "state", "branch", "ports", "worktree"))
+        ui.table(rows, ("topic", "agent", "state", "host", "branch", "ports", "worktree"))
     else:
         ui.narrate("there are no workspaces yet: mooring new TOPIC")
 

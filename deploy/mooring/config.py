@@ -271,6 +271,10 @@ def _explain(error: msgspec.ValidationError, name: str, lines: dict[str, int]) -
         near = difflib.get_close_matches(unknown[1], _known(path), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return _error(name, lines.get(key), f"unknown key {full!r}{hint}")
+    if path == "$":
+        return _error(name, 1, "it must be keys with values, such as `base: main`")
+    if path == "$.version":
+        return _error(name, _line(path, lines), "version: this Mooring reads version 1")
     return _error(name, _line(path, lines), f"{path.removeprefix('$.')}: {text}")
 
 

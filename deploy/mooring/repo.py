@@ -22,6 +22,7 @@ _SCP = re.compile(
 )
 _COMPONENT = re.compile(r"[A-Za-z0-9_~+][A-Za-z0-9._~+-]*")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_TOKEN = re.compile(r"gh[a-z]_|github_pat_|glpat-|x-access-token|x-token|oauth|.{32}")
 _PASSWORD = re.compile(r"([^/@:\s]*):[^/@]*@")
 
 
@@ -110,6 +111,11 @@ def _split_url(url: str) -> tuple[str, str]:
     if password is not None:
         raise MooringError(
             "Cannot use the repo: its URL holds a password, which would end up in .git/config",
+            "git credential approve    # then name the URL without it",
+        )
+    if parts.scheme in ("http", "https") and _TOKEN.match(parts.username or ""):
+        raise MooringError(
+            "Cannot use the repo: its URL holds a token, which would end up in .git/config",
             "git credential approve    # then name the URL without it",
         )
     if parts.scheme not in SCHEMES:

@@ -22,6 +22,7 @@ os.environ.setdefault("PYINFRA_PROGRESS", "off")
 _modules: dict[str, Any] = sys.modules
 _modules.setdefault("invoke", None)
 
+from gevent.hub import Hub
 from pyinfra.api.config import Config
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
@@ -39,6 +40,9 @@ from .errors import MooringError
 from .handle import Workspace
 from .model import request
 from .registry import opened
+
+# An interrupt ends the run and is reported once, not as a greenlet's traceback.
+Hub.NOT_ERROR = (*Hub.NOT_ERROR, KeyboardInterrupt)
 
 CONNECT_SECONDS = 5
 SLOW_SECONDS = 0.5

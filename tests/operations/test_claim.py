@@ -16,7 +16,7 @@ from mooring.facts import record as record_file
 from mooring.model import Record, State
 from mooring.operations.claim import _CLAIM, _COMMON, PORTS, finish_script
 from tests.operations.scripts import Target, ended, tools
-from tests.support import Person, need
+from tests.support import Person, lack, need
 from tests.unit.builders import SESSION, a_record
 
 OTHER_SESSION = "00000000-0000-4000-8000-000000000002"
@@ -129,7 +129,7 @@ def listening(family: int, address: str, port: int = 0) -> closing[socket.socket
         server.bind((address, port))
     except OSError:
         server.close()
-        pytest.skip(f"{address} cannot be bound here")
+        lack(f"{address} cannot be bound here")
     server.listen()
     return closing(server)
 
