@@ -51,11 +51,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     new_worktree: bool = False
     force: bool = False
     needs: Needs = Needs.NOTHING
+    named_repo: bool = False
+    """Whether the person said `--repo`, so that a hint has to say it too."""
 
     @property
     def words(self) -> tuple[str, ...]:
         """What names this workspace on the command line, for hints."""
-        return (self.topic,) if self.agent == "dev" else (self.topic, "--agent", self.agent)
+        agent = () if self.agent == "dev" else ("--agent", self.agent)
+        repo = ("--repo", self.repo) if self.named_repo else ()
+        return (self.topic, *agent, *repo)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,6 +234,7 @@ _CHECKS: dict[str, Any] = {
     "new_worktree": _flag,
     "force": _flag,
     "needs": _needs,
+    "named_repo": _flag,
 }
 
 
@@ -250,5 +255,7 @@ def parse_record(text: bytes) -> Record:
         raise MooringError(f"Cannot read the workspace's record: {error}") from None
 
 
-REQUEST_DATA = tuple(name for name in Request.__struct_fields__ if name != "needs")
+REQUEST_DATA = tuple(
+    name for name in Request.__struct_fields__ if name not in ("needs", "named_repo")
+)
 """The host data that make a Request."""

@@ -175,9 +175,10 @@ def _check_repo(request: Request, observed: Observed) -> None:
                 command("git", "--git-dir", repo.common, "config", "remote.origin.url"),
             )
     if record and record.state is not State.ENDED and record.source != repo.source:
+        there = msgspec.structs.replace(request, repo=record.source, named_repo=True)
         raise MooringError(
             f"{what}: this repo has a workspace of that topic already, from {record.source}",
-            command("mooring", "new", *request.words, "--repo", record.source),
+            command("mooring", "new", *there.words),
         )
 
 

@@ -24,6 +24,8 @@ class Meant(msgspec.Struct, frozen=True):
     topic: str
     agent: str
     repo: str
+    named_repo: bool = False
+    """Whether the repo was named on the command line."""
 
 
 def meant(topic: str | None, agent: str | None, repo: str | None, report: Report) -> Meant:
@@ -41,6 +43,7 @@ def meant(topic: str | None, agent: str | None, repo: str | None, report: Report
         check_topic("topic", topic),
         check_agent("agent", agent) if agent else "",
         _absolute(repo or os.environ.get("WORK_REPO", "")),
+        bool(repo),
     )
 
 
@@ -112,11 +115,21 @@ def data_of(registry: Registry, wanted: Meant) -> dict[str, object]:
             "pyinfra INVENTORY mooring.deploys.retire topic=… repo=…",
         )
     if row:
-        return {"topic": row.topic, "agent": row.agent, "repo": row.source}
+        return {
+            "topic": row.topic,
+            "agent": row.agent,
+            "repo": row.source,
+            "named_repo": wanted.named_repo,
+        }
     repo = wanted.repo or _here()
     if not repo:
         raise missing(registry, wanted)
-    return {"topic": wanted.topic, "agent": wanted.agent or "dev", "repo": repo}
+    return {
+        "topic": wanted.topic,
+        "agent": wanted.agent or "dev",
+        "repo": repo,
+        "named_repo": wanted.named_repo,
+    }
 
 
 def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
@@ -136,6 +149,7 @@ def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
         "topic": wanted.topic,
         "agent": wanted.agent or "dev",
         "repo": known.get(repo, repo),
+        "named_repo": wanted.named_repo,
     }
 
 
