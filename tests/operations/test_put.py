@@ -45,7 +45,10 @@ def refuses_to_put(target: Target, name: str) -> str:
 
 
 def tree(directory: Path) -> dict[str, str]:
-    """Every file and link below a directory, with its content."""
+    """Every file and link below a directory, with its content.
+
+    The `.gitignore` that hides `.mooring` comes with the first file; it is checked and left out.
+    """
     found = {}
     for path in sorted(directory.rglob("*")):
         name = str(path.relative_to(directory))
@@ -53,6 +56,7 @@ def tree(directory: Path) -> dict[str, str]:
             found[name] = f"-> {path.readlink()}"
         elif path.is_file():
             found[name] = path.read_text()
+    assert found.pop(".mooring/.gitignore", "*\n") == "*\n"
     return found
 
 

@@ -41,6 +41,8 @@ def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "context": plan.context,
     }
     stale = workspace.stale(record, *files.values())
+    if plan.makes_worktree:  # the first file that was staged came with it
+        stale.pop(files["ignore"], None)
     if stale or final != record:
         final = msgspec.structs.replace(
             final, commit=workspace.commit or record.commit, updated=int(time.time())

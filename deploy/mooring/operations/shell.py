@@ -98,7 +98,16 @@ wt_git() { quiet_git --git-dir="$w_admin" --work-tree="$path" "$@"; }
 new_stage() { # sets stage to a fresh file of ours, on the workspace's own file system
   cd -P -- "$path" 2>/dev/null || die "Cannot write: there is no $path"
   mkdirs .mooring/stage
-  stage=$(mktemp "$path/.mooring/.stage.XXXXXX") || die "Cannot write to $path/.mooring"
+  fresh .mooring/.stage.$$ && stage=$path/.mooring/.stage.$$ || die "Cannot write to $path/.mooring"
+  if [ ! -e .mooring/.gitignore ] && fresh .mooring/.gitignore; then
+    printf '*\n' >|.mooring/.gitignore; fi
+}
+fresh() { # FILE: makes it anew; what somebody planted there is never followed
+  if [ -e "$1" ] || [ -L "$1" ]; then rm -f -- "$1"; fi
+  set -C # a redirection fails where there is something
+  true 2>/dev/null >"$1"; _made=$?
+  set +C
+  return "$_made"
 }
 move_stage() { # DEST: the stage becomes it; a symlink there is replaced, never followed
   mkdirs "$1"
@@ -109,7 +118,7 @@ move_stage() { # DEST: the stage becomes it; a symlink there is replaced, never 
 }
 put() { # DEST KNOWN TEXT: the text becomes DEST in the workspace; KNOWN: the sha256 we wrote
   new_stage
-  printf '%s' "$3" >"$stage" && chmod =rw "$stage" || die "Cannot write $1"
+  printf '%s' "$3" >"$stage" || die "Cannot write $1"
   if [ -f "$1" ] && [ ! -L "$1" ]; then
     _old=$(sha <"$1")
     if [ "$_old" != "$2" ] && [ "$_old" != "$(sha <"$stage")" ]; then

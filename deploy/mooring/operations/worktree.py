@@ -68,8 +68,6 @@ said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
 }
 if [ -e "$path/.mooring" ] || [ -L "$path/.mooring" ]; then
   die "Cannot use the worktree: the repo has a .mooring of its own"; fi
-put .mooring/.gitignore '' '*
-'
 """
 
 
