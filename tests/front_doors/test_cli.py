@@ -91,7 +91,7 @@ def test_what_a_person_reads(person: Person, repo: Path) -> None:
     assert "there are no sessions yet" in person.mooring("sessions").stderr
     place = made(person, "fix-login", cwd=repo)
     header, line = person.mooring("list").stdout.splitlines()
-    assert header.split() == ["topic", "agent", "state", "branch", "ports", "worktree"]
+    assert header.split() == ["topic", "agent", "state", "host", "branch", "ports", "worktree"]
     assert line.split()[:3] == ["fix-login", "dev", "ready"]
     assert line.endswith(str(place))
     status = person.mooring("status", "fix-login").stdout

@@ -135,7 +135,8 @@ mkdirs() { # the parents of a path in the workspace, none of which may be a syml
   while [ -n "$_rest" ]; do
     _at=$_at/${_rest%%/*} _rest=${_rest#*/}
     [ ! -L "$_at" ] || die "Cannot write $1: $_at is a symlink"
-    [ -d "$_at" ] || mkdir -- "$_at" || die "Cannot write $1"
+    # Somebody else may make it at the same moment.
+    [ -d "$_at" ] || mkdir -- "$_at" 2>/dev/null || [ -d "$_at" ] || die "Cannot write $1"
   done
 }
 
