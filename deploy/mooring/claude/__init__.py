@@ -1,0 +1,1 @@
+"""What Claude Code keeps, and how it is started."""
