@@ -28,6 +28,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             target TEXT NOT NULL, repo TEXT NOT NULL, agent TEXT NOT NULL, topic TEXT NOT NULL,
             session_id TEXT NOT NULL)""",
     ),
+    (
+        "ALTER TABLE sessions ADD COLUMN transcript TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE sessions ADD COLUMN seen_at INTEGER",
+        "ALTER TABLE records ADD COLUMN parent TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE records ADD COLUMN start TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE records ADD COLUMN reserved_id TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE records ADD COLUMN reserved_at INTEGER NOT NULL DEFAULT 0",
+        "UPDATE records SET reserved_id = session_id",
+        "ALTER TABLE events ADD COLUMN source TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX events_session ON events (session_id, kind)",
+        "CREATE INDEX events_workspace ON events (topic, agent, kind, at)",
+        """CREATE TABLE stores (
+            path TEXT PRIMARY KEY, inode INTEGER NOT NULL, read INTEGER NOT NULL)""",
+        """CREATE TABLE leases (
+            session_id TEXT PRIMARY KEY, holder TEXT NOT NULL, pid INTEGER NOT NULL,
+            started TEXT NOT NULL, at INTEGER NOT NULL)""",
+    ),
 )
 """One tuple of statements per schema version; a published one is never changed."""
 
@@ -56,7 +73,11 @@ def _version(database: peewee.Database) -> int:
 
 
 class Session(peewee.Model):
-    """One Claude conversation; times in seconds since the epoch."""
+    """One Claude conversation; times in seconds since the epoch.
+
+    `captured_at` is when a transcript was first seen, `seen_at` when it was last; `cleared_at` when
+    it stopped being its workspace's conversation.
+    """
 
     session_id = peewee.TextField(primary_key=True)
     repo = peewee.TextField()
@@ -70,13 +91,19 @@ class Session(peewee.Model):
     created_at = peewee.IntegerField()
     captured_at = peewee.IntegerField(null=True)
     cleared_at = peewee.IntegerField(null=True)
+    transcript = peewee.TextField(default="")
+    seen_at = peewee.IntegerField(null=True)
 
     class Meta:
         table_name = "sessions"
 
 
 class IndexedRecord(peewee.Model):
-    """What was last known of one record on a target."""
+    """What was last known of one record on a target.
+
+    `reserved_id` is the record's session, reserved at `reserved_at`; `session_id` is the current
+    one: that of the newest conversation that began in the workspace since.
+    """
 
     target = peewee.TextField()
     repo = peewee.TextField()
@@ -93,6 +120,10 @@ class IndexedRecord(peewee.Model):
     issue = peewee.TextField(null=True)
     pipeline = peewee.TextField(null=True)
     ports = peewee.TextField()
+    parent = peewee.TextField(default="")
+    start = peewee.TextField(default="")
+    reserved_id = peewee.TextField(default="")
+    reserved_at = peewee.IntegerField(default=0)
     updated_at = peewee.IntegerField()
 
     class Meta:
@@ -101,8 +132,12 @@ class IndexedRecord(peewee.Model):
 
 
 class Event(peewee.Model):
-    """Something that happened to a session or its workspace."""
+    """Something that happened to a session or its workspace.
 
+    `source` is what a conversation began with, or the reason for its end.
+    """
+
+    id = peewee.AutoField()
     at = peewee.IntegerField()
     kind = peewee.TextField()
     target = peewee.TextField()
@@ -110,9 +145,34 @@ class Event(peewee.Model):
     agent = peewee.TextField()
     topic = peewee.TextField()
     session_id = peewee.TextField()
+    source = peewee.TextField(default="")
 
     class Meta:
         table_name = "events"
 
 
-TABLES = (Session, IndexedRecord, Event)
+class Store(peewee.Model):
+    """How far the events of a store have been read: `read` bytes of the file with that inode."""
+
+    path = peewee.TextField(primary_key=True)
+    inode = peewee.IntegerField()
+    read = peewee.IntegerField()
+
+    class Meta:
+        table_name = "stores"
+
+
+class Lease(peewee.Model):
+    """Who may write to a conversation: a process on this host, that the kernel `started` then."""
+
+    session_id = peewee.TextField(primary_key=True)
+    holder = peewee.TextField()
+    pid = peewee.IntegerField()
+    started = peewee.TextField()
+    at = peewee.IntegerField()
+
+    class Meta:
+        table_name = "leases"
+
+
+TABLES = (Session, IndexedRecord, Event, Store, Lease)

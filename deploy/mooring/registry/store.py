@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import msgspec
-import peewee
 
-from ..errors import MooringError, command
+from ..claude.events import Event as HookEvent
+from ..claude.events import unread
+from ..claude.transcripts import store as local_store
 from ..model import Key, Record, State
-from .schema import TABLES, Event, IndexedRecord, Session, migrate
+from . import sessions
+from .database import Database, explaining
+from .schema import Event, IndexedRecord, Lease, Session, Store
 
-BUSY_SECONDS = 30
-P = ParamSpec("P")
-T = TypeVar("T")
 _RECORD_KEY = (
     IndexedRecord.target,
     IndexedRecord.repo,
     IndexedRecord.agent,
     IndexedRecord.topic,
 )
+
+
+Alive = Callable[[int, str], bool]
+"""Whether the process with a pid is the one that the kernel started then."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Who has a lease: a process on this host, since when (epoch seconds)."""
+
+    holder: str
+    pid: int
+    at: int
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,11 +56,24 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     issue: str
     pipeline: str
     ports: dict[str, int]
+    parent: str
+    start: str
+    reserved_id: str
+    reserved_at: int
     updated_at: int
+
+    @property
+    def key(self) -> Key:
+        """What names the workspace on its target."""
+        return Key(self.repo, self.agent, self.topic)
 
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A session; `captured_at` is when a transcript was first seen, `cleared_at` when it ended."""
+    """A session; times in epoch seconds.
+
+    `captured_at` is when its `transcript` was first seen, `seen_at` when that was last written as
+    far as anybody looked, `cleared_at` when it stopped being its workspace's session.
+    """
 
     session_id: str
     repo: str
@@ -65,121 +87,34 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     captured_at: int | None
     cleared_at: int | None
+    transcript: str
+    seen_at: int | None
 
 
-def location() -> Path:
-    """The registry's file: `$MOORING_REGISTRY`, else under `~/.local/share/mooring`."""
-    configured = os.environ.get("MOORING_REGISTRY", "")
-    if "://" in configured:
-        raise MooringError(
-            f"Cannot open the registry: {configured.partition('://')[0]} is not supported yet",
-            "unset MOORING_REGISTRY",
-        )
-    default = Path.home() / ".local" / "share" / "mooring" / "registry.db"
-    return Path(configured).expanduser() if configured else default
+class Registry(Database):
+    """What is known of workspaces and sessions. Each method is one short transaction."""
 
-
-def _explaining(method: Callable[P, T]) -> Callable[P, T]:
-    """Turn what the database says of a damaged file into an error that a person can act on."""
-
-    @functools.wraps(method)
-    def explained(*args: P.args, **kwargs: P.kwargs) -> T:
-        registry: Any = args[0]
-        with _explained(registry.path):
-            return method(*args, **kwargs)
-
-    return explained
-
-
-class Registry:
-    """An open registry, one in a process: peewee's tables are bound to the last one opened.
-
-    Each method is one short transaction.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        """Open the file at `path` (default: `location()`), brought to the newest schema.
-
-        One that isn't there reads as empty, and is made by the first thing that is written. Raises
-        MooringError if it can't be opened or is from a newer Mooring.
-        """
-        self.path = path or location()
-        self._there = self.path.exists()
-        with _explained(self.path):
-            self._connect(str(self.path) if self._there else ":memory:")
-
-    def _connect(self, place: str) -> None:
-        pragmas = {"journal_mode": "wal", "busy_timeout": BUSY_SECONDS * 1000}
-        # One connection for all greenlets: pyinfra runs each host in its own, in one thread.
-        self._database = peewee.SqliteDatabase(
-            place, pragmas=pragmas, timeout=BUSY_SECONDS, thread_safe=False
-        )
-        self._database.connect()
-        self._database.bind(TABLES)
-        migrate(self._database)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with _explained(self.path):
-            if not self._there:
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-                self._database.close()
-                self._connect(str(self.path))
-                self._there = True
-            with self._database.atomic("IMMEDIATE"):
-                yield
-
-    def __enter__(self) -> Registry:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; nothing else may be called after."""
-        self._database.close()
-
-    def index(self, record: Record, host: str, event: str, *, captured: bool = False) -> None:
-        """Take over what a record on `host` says, and log `event`.
-
-        `captured` says that the session has a transcript.
-        """
-        ended = record.updated if record.state is State.ENDED else None
-        with self._writing():
-            columns = _columns(record, host)
+    def index(self, record: Record, host: str, event: str) -> None:
+        """Take over what a record on `host` says, and log `event`."""
+        with self.writing():
+            current, at = sessions.current(
+                record.target, record.key, record.session, record.reserved
+            )
+            columns = {**_columns(record, host), "session_id": current}
             IndexedRecord.insert(**columns).on_conflict(
                 conflict_target=list(_RECORD_KEY), update=columns
             ).execute()
-            session = {
-                **_key(record.key),
-                "issue": record.issue or None,
-                "target": record.target,
-                "branch": record.branch,
-                "base_ref": record.base,
-                "worktree": record.worktree,
-                "created_at": record.created,
-                "cleared_at": ended,
-            }
-            Session.insert(session_id=record.session, **session).on_conflict(
-                conflict_target=[Session.session_id], update=session
-            ).execute()
-            if captured:
-                self._capture(record)
+            ended = record.updated if record.state is State.ENDED else None
+            sessions.become(current, self._record(record), at or record.created, cleared=ended)
             Event.insert(
                 at=int(time.time()),
                 kind=event,
                 target=record.target,
-                session_id=record.session,
+                session_id=current,
                 **_key(record.key),
             ).execute()
 
-    @_explaining
+    @explaining
     def holds(self, record: Record, host: str) -> bool:
         """Whether the index has this record as it is, but for the commit seen and the time."""
         wanted = _columns(record, host)
@@ -190,34 +125,109 @@ class Registry:
             if name not in ("seen_commit", "updated_at")
         )
 
-    @_explaining
-    def saw(self, record: Record, commit: str, transcript: bool) -> None:
-        """Note the commit a probe saw, and that a transcript exists; silent when nothing is new."""
+    @explaining
+    def saw(self, record: Record, commit: str) -> None:
+        """Note the commit a probe saw; silent when it isn't new."""
         row = self._record(record)
-        if row is None:
-            return
-        session: Any = Session.get_or_none(Session.session_id == record.session)
-        new_transcript = transcript and session is not None and session.captured_at is None
-        if new_transcript or (commit and row.seen_commit != commit):
-            with self._writing():
-                self._see(record, commit)
-                if new_transcript:
-                    self._capture(record)
-
-    def _see(self, record: Record, commit: str) -> None:
-        if commit:
-            IndexedRecord.update(seen_commit=commit).where(_is(record)).execute()
-
-    def _capture(self, record: Record) -> None:
-        now = int(time.time())
-        Session.update(captured_at=now).where(
-            (Session.session_id == record.session) & Session.captured_at.is_null()
-        ).execute()
+        if row is not None and commit and row.seen_commit != commit:
+            with self.writing():
+                IndexedRecord.update(seen_commit=commit).where(_is(record)).execute()
 
     def _record(self, record: Record) -> Any:
         return IndexedRecord.get_or_none(_is(record))
 
-    @_explaining
+    @explaining
+    def fold(self, events: Iterable[HookEvent]) -> None:
+        """Take in what hooks recorded; an event that is known already changes nothing."""
+        if new := list(events):
+            with self.writing():
+                for target, key in sessions.note(new):
+                    sessions.follow(target, key)
+
+    @explaining
+    def fold_store(self, store: Path) -> None:
+        """Take in what the hooks of a store on this host recorded since it was read last."""
+        known: Any = Store.get_or_none(Store.path == str(store))
+        was = (known.inode, known.read) if known else (0, 0)
+        new, *now = unread(store, *was)
+        if tuple(now) != was:
+            with self.writing():
+                for target, key in sessions.note(new):
+                    sessions.follow(target, key)
+                place = {"inode": now[0], "read": now[1]}
+                Store.insert(path=str(store), **place).on_conflict(
+                    conflict_target=[Store.path], update=place
+                ).execute()
+
+    @explaining
+    def current(self, record: Record) -> str:
+        """The id of the workspace's session: of the newest that began there, else the reserved."""
+        return sessions.current(record.target, record.key, record.session, record.reserved)[0]
+
+    @explaining
+    def holder(self, session: str, target: str, key: Key) -> str | None:
+        """The topic of another live workspace whose session this is, if there is one."""
+        row = sessions.holder(session, target, key)
+        return row.topic if row else None
+
+    @explaining
+    def captured(self, session: str, transcript: str, modified: int) -> None:
+        """Note that the session has a transcript, last written at `modified` (epoch seconds)."""
+        row: Any = Session.get_or_none(Session.session_id == session)
+        if row and (
+            row.captured_at is None or (row.transcript, row.seen_at) != (transcript, modified)
+        ):
+            with self.writing():
+                Session.update(
+                    captured_at=row.captured_at or int(time.time()),
+                    transcript=transcript,
+                    seen_at=modified,
+                ).where(Session.session_id == session).execute()
+
+    def adopt(self, row: SessionRow) -> bool:
+        """Take in a session that another tool recorded.
+
+        Returns whether that was done: not if its id, or its topic, has one already.
+        """
+        with self.writing():
+            same = (
+                (Session.repo == row.repo)
+                & (Session.agent == row.agent)
+                & (Session.topic == row.topic)
+            )
+            if Session.get_or_none((Session.session_id == row.session_id) | same):
+                return False
+            Session.insert(**msgspec.structs.asdict(row)).execute()
+        return True
+
+    def lease(self, session: str, holder: str, pid: int, started: str, alive: Alive) -> Held | None:
+        """Take the lease of a session for a process; returns who has it, if that one is `alive`."""
+        with self.writing():
+            row: Any = Lease.get_or_none(Lease.session_id == session)
+            if row and (row.pid, row.started) != (pid, started) and alive(row.pid, row.started):
+                return Held(row.holder, row.pid, row.at)
+            taken = {"holder": holder, "pid": pid, "started": started, "at": int(time.time())}
+            Lease.insert(session_id=session, **taken).on_conflict(
+                conflict_target=[Lease.session_id], update=taken
+            ).execute()
+        return None
+
+    @explaining
+    def leases(self, alive: Alive) -> dict[str, Held]:
+        """Who has a lease and is `alive`, by session id."""
+        rows: Any = Lease.select()
+        return {
+            row.session_id: Held(row.holder, row.pid, row.at)
+            for row in rows
+            if alive(row.pid, row.started)
+        }
+
+    def release(self, session: str, pid: int) -> None:
+        """Give up a process's lease, if it has it."""
+        with self.writing():
+            Lease.delete().where((Lease.session_id == session) & (Lease.pid == pid)).execute()
+
+    @explaining
     def commits(self, agent: str, topic: str) -> list[str]:
         """The last commits seen in workspaces of that agent and topic, newest first."""
         query = IndexedRecord.select(IndexedRecord.seen_commit).where(
@@ -226,7 +236,7 @@ class Registry:
         rows = query.order_by(IndexedRecord.updated_at.desc()).limit(8)
         return [row.seen_commit for row in rows if row.seen_commit]
 
-    @_explaining
+    @explaining
     def issue_holder(self, key: Key, issue: str, session: str) -> str | None:
         """The topic of another current session of the same issue, if there is one."""
         row = Session.get_or_none(
@@ -238,7 +248,7 @@ class Registry:
         )
         return row.topic if row else None
 
-    @_explaining
+    @explaining
     def rows(self, topic: str = "", agent: str = "") -> list[Row]:
         """The workspaces of that topic and agent ('' for any), ended ones too, by name."""
         query = IndexedRecord.select()
@@ -250,7 +260,13 @@ class Registry:
         items: Any = query.order_by(*order).dicts()
         return [_row(item) for item in items]
 
-    @_explaining
+    @explaining
+    def session(self, session: str) -> SessionRow | None:
+        """The session with that id, if it is known."""
+        rows: Any = Session.select().where(Session.session_id == session).dicts()
+        return next((SessionRow(**item) for item in rows), None)
+
+    @explaining
     def sessions(self, topic: str = "", agent: str = "") -> list[SessionRow]:
         """The sessions of that topic and agent ('' for any), newest first."""
         query = Session.select()
@@ -260,23 +276,6 @@ class Registry:
             query = query.where(Session.agent == agent)
         rows: Any = query.order_by(Session.created_at.desc(), Session.topic).dicts()
         return [SessionRow(**item) for item in rows]
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except peewee.IntegrityError as error:
-        raise MooringError(
-            f"Cannot note this in the registry: {error}", "mooring sessions"
-        ) from None
-    except (peewee.PeeweeException, OSError) as error:
-        raise MooringError(
-            f"Cannot use the registry {path}: {error}",
-            command(
-                "mv", str(path), f"{path}.old", note="a new one is made; records are the truth"
-            ),
-        ) from None
 
 
 def _is(record: Record) -> Any:
@@ -303,7 +302,10 @@ def _columns(record: Record, host: str) -> dict[str, Any]:
         "base": record.base,
         "seen_commit": record.commit,
         "worktree": record.worktree,
-        "session_id": record.session,
+        "reserved_id": record.session,
+        "reserved_at": record.reserved,
+        "parent": record.parent,
+        "start": record.start,
         "issue": record.issue,
         "pipeline": record.pipeline,
         "ports": msgspec.json.encode(record.ports).decode(),
@@ -317,5 +319,9 @@ def _row(item: dict[str, Any]) -> Row:
     return Row(ports=ports, commit=commit, session=session, **item)
 
 
-opened = functools.cache(Registry)
-"""The registry of this process."""
+@functools.cache
+def opened() -> Registry:
+    """The registry of this process, with all that hooks on this host recorded so far."""
+    registry = Registry()
+    registry.fold_store(local_store())
+    return registry
