@@ -35,6 +35,10 @@ class MooringError(Exception):
         return [self.message, *(f"hint: {hint}" for hint in self.hints)]
 
 
+class OccupiedError(MooringError):
+    """A new conversation was wanted where there is one: to be resumed, or another begun?"""
+
+
 def command(*words: str, note: str = "") -> str:
     """A command line as a hint: quoted so that it can be pasted, with a remark behind it."""
     return shlex.join(words) + (f"    # {note}" if note else "")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .claude import hooks
+from .claude.events import workspace_line
 from .environment import fixed, render_env
 from .model import Record
 from .plan import Plan
@@ -25,30 +27,39 @@ HIDDEN = (
     ".mooring/envrc",
     ".mooring/session",
     ".mooring/session-context.md",
+    ".mooring/session-prompt.md",
+    ".mooring/workspace",
+    hooks.FLAG_SETTINGS,
 )
 """What of `.mooring/` is composed anew each time, so that nobody can lose it."""
 
 
 def digest(plan: Plan, record: Record) -> str:
     """A sha256 over all that `compose` reads: where it is the same, so are the files."""
-    inputs = [_envrc_names(plan, record), _context_names(plan, record), plan.context]
+    inputs = [
+        _envrc_names(plan, record),
+        _context_names(plan, record),
+        plan.context,
+        plan.settings,
+        hooks.COMMAND,
+    ]
     texts = [(templates() / name).read_bytes() for name in (ENVRC_TEMPLATE, CONTEXT_TEMPLATE)]
     return sha256(b"\0".join([msgspec.json.encode(inputs), *texts])).hexdigest()
 
 
 def compose(plan: Plan, record: Record) -> dict[str, str]:
-    """Every file that Mooring writes into the workspace itself, by path."""
+    """Every file that Mooring writes into the workspace itself, by path; of the context, its head.
+
+    The session's id isn't among them: Claude's hooks write that too.
+    """
+    flagged = {hooks.FLAG_SETTINGS: hooks.dump(hooks.merged({}) or {})}
     return {
         ".mooring/.gitignore": "*\n",
-        ".mooring/session": f"{record.session}\n",
+        ".mooring/workspace": f"{workspace_line(record.target, record.key)}\n",
+        **(flagged if plan.settings == hooks.FLAG_SETTINGS else {}),
         plan.context: _template(CONTEXT_TEMPLATE).render(_context_names(plan, record)),
         plan.envrc: _template(ENVRC_TEMPLATE).render(_envrc_names(plan, record)),
     }
-
-
-def names(plan: Plan) -> tuple[str, ...]:
-    """The paths that `compose` gives."""
-    return (".mooring/.gitignore", ".mooring/session", plan.context, plan.envrc)
 
 
 def _envrc_names(plan: Plan, record: Record) -> dict[str, Any]:
@@ -61,7 +72,7 @@ def _envrc_names(plan: Plan, record: Record) -> dict[str, Any]:
 
 
 def _context_names(plan: Plan, record: Record) -> dict[str, Any]:
-    shown = ("topic", "agent", "issue", "repo", "branch", "base", "worktree", "ports", "session")
+    shown = ("topic", "agent", "issue", "repo", "branch", "base", "worktree", "ports", "parent")
     return {
         **{name: getattr(record, name) for name in shown},
         "start": plan.start if plan.makes_branch else record.start,

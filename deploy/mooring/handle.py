@@ -9,6 +9,7 @@ import getpass
 import os
 import socket
 import time
+import uuid
 from collections.abc import Callable
 from hashlib import sha256
 
@@ -21,8 +22,8 @@ from .facts import record as record_file
 from .facts.workspace import Observed
 from .look import Look, excluded
 from .loss import judge
-from .model import Key, Record, Request, State
-from .plan import Plan, check_needs, intentions, resolve
+from .model import Key, Needs, Record, Request, State
+from .plan import PROMPT, Plan, check_needs, continues, intentions, resolve
 from .registry import Registry
 from .repo import parse_source
 
@@ -48,6 +49,7 @@ class Workspace:
         self._claimed: Record | None = None
         self._composed: tuple[str, dict[str, str]] = ("", {})
         self._told: set[str] = set()
+        self._fresh = str(uuid.uuid4())
 
     def __repr__(self) -> str:
         return f"<workspace {self.request.topic}>"
@@ -63,11 +65,20 @@ class Workspace:
                 source=self.source,
                 layers=self._layers,
                 seen=tuple(self.registry.commits(request.agent, request.topic)),
+                sessions=self._known_sessions(),
                 ending=self.ending,
                 tell=self.tell,
             )
             self._seen = look()
+            self.registry.fold(self._seen[0].session.events)
         return self._seen
+
+    def _known_sessions(self) -> tuple[str, ...]:
+        """Ids of this agent and topic that the record on the target may not have."""
+        request = self.request
+        rows = self.registry.sessions(request.topic, request.agent)
+        ids = [request.session, *(row.session_id for row in rows if row.cleared_at is None)]
+        return tuple(dict.fromkeys(filter(None, ids)))
 
     @property
     def observed(self) -> Observed:
@@ -130,9 +141,48 @@ class Workspace:
 
     def check(self) -> None:
         """Raise MooringError for whatever can be refused before anything is changed."""
-        check_needs(self.request, self.observed)
+        if self.request.needs is not Needs.NOTHING:
+            check_needs(self.request, self.observed, self.session, self._gone())
+            self._check_session()
         if not self.pending:
             self.tell(self.plan.notes)
+
+    def _gone(self) -> str:
+        """Since when the session's transcript is gone, '' if it never had one or still has it."""
+        row = self.registry.session(self.session) if self.session else None
+        if row is None or row.captured_at is None or self.observed.session.of(self.session):
+            return ""
+        last = time.strftime("%Y-%m-%d", time.localtime(row.seen_at or row.captured_at))
+        return (
+            f"it had one, last written on {last}. Claude deletes those older than its "
+            "cleanupPeriodDays: mooring doctor"
+        )
+
+    def _check_session(self) -> None:
+        """Raise MooringError if somebody else runs the session, or has it as their own."""
+        request, session = self.request, self.session
+        if request.needs is Needs.RECORD or request.fresh or not session:
+            return
+        running = self.observed.session.process(session)
+        if running:
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(running.since))
+            raise MooringError(
+                f"Cannot go on with {request.topic!r}: its session {session} is running, "
+                f"pid {running.pid} in {running.cwd} since {since}",
+                command("mooring", "attach", *request.words, note="if it is in tmux or Zellij"),
+                command("mooring", "resume", *request.words, "--fork", f"{request.topic[:60]}-2"),
+            )
+        observed = self.observed
+        target = observed.target.id
+        key = Key(observed.repo.identity, request.agent, request.topic)
+        holder = self.registry.holder(session, target, key) if request.session else None
+        if holder:
+            raise MooringError(
+                f"Cannot go on with session {session} in {request.topic!r}: it is that of the "
+                f"workspace {holder!r}",
+                command("mooring", "resume", holder),
+                command("mooring", "resume", holder, "--fork", request.topic),
+            )
 
     def check_end(self) -> None:
         """Raise MooringError if there is nothing to end, or if ending would lose something."""
@@ -143,7 +193,7 @@ class Workspace:
                 "mooring list",
             )
         if record.state is not State.ENDED:
-            judge(self.request, self.observed)
+            judge(self.request, self.observed, self.session)
 
     def intentions(self) -> tuple[str, ...]:
         """What a run would do, a sentence each, as far as it can be known."""
@@ -159,9 +209,41 @@ class Workspace:
         return self._claimed or self.observed.record
 
     @property
+    def session(self) -> str:
+        """The id of the conversation that is meant: asked for, else the workspace's current one.
+
+        That of the newest start in the workspace, else the reserved one; '' where there is none.
+        """
+        if self.request.session:
+            return self.request.session
+        if self.record:
+            return self.registry.current(self.record)
+        known = self._known_sessions()  # imported, and without a record yet
+        return known[0] if known else ""
+
+    @property
+    def continues(self) -> bool:
+        """Whether a resume goes on with the one conversation that the worktree ever held."""
+        if self.observed.session.of(self.session):
+            return False
+        return continues(self.request, self.observed, self._gone())
+
+    @property
+    def _reserves(self) -> str:
+        """The id to reserve, '' to leave what is reserved as it is."""
+        if self._claimed:
+            return ""
+        if self.request.session or not self.record:
+            return self.session
+        if self.request.fresh and self.observed.session.of(self.session):
+            return self._fresh
+        return ""
+
+    @property
     def wanted(self) -> Record:
         """The record that the plan claims."""
-        return records.wanted(self.plan, self.record, self.commit, int(time.time()), who())
+        now = int(time.time())
+        return records.wanted(self.plan, self.record, self.commit, now, who(), self._reserves)
 
     @property
     def unclaimed(self) -> bool:
@@ -185,14 +267,19 @@ class Workspace:
     def finish(self, record: Record, event: str) -> None:
         """Take over a record that was written to the target, into the registry too."""
         self._claimed = record
-        captured = bool(self.observed.session.transcripts)
-        self.registry.index(record, self.host.name, event, captured=captured)
+        self.registry.index(record, self.host.name, event)
+        self._note_transcript()
 
     def note_seen(self) -> None:
         """Tell the registry which commit and transcript the probe saw."""
         if self.record:
-            transcript = bool(self.observed.session.transcripts)
-            self.registry.saw(self.record, self.commit, transcript)
+            self.registry.saw(self.record, self.commit)
+            self._note_transcript()
+
+    def _note_transcript(self) -> None:
+        transcript = self.observed.session.of(self.session)
+        if transcript:
+            self.registry.captured(transcript.session, transcript.path, transcript.modified)
 
     def finished(self, record: Record) -> Record:
         """What the claimed `record` becomes when all else is done."""
@@ -200,7 +287,8 @@ class Workspace:
         digest, generated = generate.digest(plan, record), record.generated
         if digest != record.digest:
             files = self._files(record, digest)
-            generated = {name: text_sum(text) for name, text in files.items()}
+            prompt = {name: value for name, value in generated.items() if name in PROMPT}
+            generated = prompt | {name: text_sum(text) for name, text in files.items()}
         there = {item.dest: item.sum for item in plan.copies if present.get(item.dest) == item.sum}
         return records.finished(plan, record, {**there, **self.copied}, generated, digest)
 

@@ -8,6 +8,7 @@ import msgspec
 from pyinfra.api.host import Host
 
 from . import config, generate
+from .claude.transcripts import slug
 from .config import Layers, Spec
 from .errors import MooringError
 from .facts import workspace as facts
@@ -23,8 +24,8 @@ ATTEMPTS = 3
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """What to look at and how: `ending` also scans for what a removal would lose.
 
-    `seen` are commits the registry saw there; `tell` hears of a spec that can't be read but isn't
-    needed for an end.
+    `seen` are commits and `sessions` ids that the registry knows of; `tell` hears of a spec that
+    can't be read but isn't needed for an end.
     """
 
     host: Host
@@ -32,6 +33,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     layers: Layers
     seen: tuple[str, ...]
+    sessions: tuple[str, ...]
     ending: bool
     tell: Callable[[tuple[str, ...]], None]
 
@@ -62,7 +64,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             branch=request.branch,
             fallback_branch=default_branch(request),
             seen=" ".join(self.seen),
-            resumes=request.needs is not Needs.NOTHING,
+            resumes=request.needs.resumes,
+            sessions=self.sessions,
             new_worktree=request.new_worktree,
             scan=self.ending,
         )
@@ -71,7 +74,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         lines = self.host.get_fact(facts.Probe, _stdin=facts.text(question), _timeout=PROBE_SECONDS)
         if lines is None:
             raise MooringError(f"Cannot look at {self.host.name}: the target did not answer")
-        return facts.parse(lines, question.identity)
+        return facts.parse(lines, question)
 
     def _spec(self, observed: Observed) -> Spec:
         repo = observed.repo
@@ -91,6 +94,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         if not repo.common:
             return question
         changes: dict[str, object] = {}
+        if request_continues(self.request, observed):
+            changes["project"] = slug(observed.worktree.path)
         if self.ending:
             changes["excludes"] = excluded(spec)
             return msgspec.structs.replace(question, **changes)
@@ -103,6 +108,11 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         if spec.patterns != observed.files.include:
             changes["include"] = spec.patterns
         return msgspec.structs.replace(question, **changes)
+
+
+def request_continues(request: Request, observed: Observed) -> bool:
+    """Whether it matters which conversations the worktree's own project directory holds."""
+    return request.needs is Needs.CONVERSATION and not observed.session.transcripts
 
 
 def excluded(spec: Spec) -> tuple[str, ...]:

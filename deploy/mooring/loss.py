@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from .claude import hooks
 from .errors import MooringError, command
 from .facts.workspace import Observed
 from .model import Request
+from .plan import CONTEXT
 
 SHOWN = 20
+KEPT = (CONTEXT[0], hooks.SETTINGS)
+"""What an end keeps beside the record, and the next workspace of the topic gets again."""
 
 _KINDS = {"??": "untracked", "!!": "ignored"}
 
 
-def judge(request: Request, observed: Observed) -> None:
+def judge(request: Request, observed: Observed, session: str) -> None:
     """Raise MooringError, listing each item, if anything would be lost; `force` accepts that.
+
+    `session` is the workspace's current one: nobody may be in the middle of it.
 
     What git has locked, or no longer knows as a worktree, is refused or left alone either way.
     """
@@ -26,6 +32,13 @@ def judge(request: Request, observed: Observed) -> None:
         )
     if request.force or observed.half_made or worktree.kind in ("", "empty"):
         return
+    running = observed.session.process(session)
+    if running:
+        raise MooringError(
+            f"Cannot end {topic!r}: Claude is running there (pid {running.pid})",
+            command("mooring", "attach", *words, note="if it is in tmux or Zellij"),
+            command("mooring", "end", *words, "--force", note="ends it all the same"),
+        )
     if worktree.scan is None:
         raise MooringError(
             f"Cannot end {topic!r}: {worktree.path} is no worktree of {observed.repo.source} "
@@ -76,7 +89,8 @@ def provisioned(observed: Observed) -> frozenset[str]:
         if path in sources or value in sources.values()
     }
     written = {**copies, **record.generated}
-    return frozenset(path for path, value in written.items() if present.get(path) == value)
+    same = {path for path, value in written.items() if present.get(path) == value}
+    return frozenset({*same, *KEPT})
 
 
 def losses(scan: str, ours: frozenset[str]) -> list[str]:

@@ -18,6 +18,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
+_ISSUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_ISSUE_URL = re.compile(r"/(?:issues?|browse|work_items)/([A-Za-z0-9_-]+)")
+MAX_PROMPT = 1048576
+"""The longest prompt, in bytes."""
+
+
 class State(StrEnum):
     """How far a workspace is: claimed but not finished, whole, or gone."""
 
@@ -33,7 +39,16 @@ class Needs(StrEnum):
     RECORD = "record"
     """`resume --launch none`: an earlier workspace of this topic."""
     TRANSCRIPT = "transcript"
-    """`resume`: a conversation."""
+    """`resume -- -p`: a transcript of the session."""
+    CONVERSATION = "conversation"
+    """`resume`: a transcript, or the only conversation that the worktree ever held."""
+    VACANCY = "vacancy"
+    """`new` that starts Claude: a session that has no conversation yet."""
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an ended workspace's branch, base and path still count."""
+        return self not in (Needs.NOTHING, Needs.VACANCY)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +65,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     fetch: bool = False
     new_worktree: bool = False
     force: bool = False
+    fresh: bool = False
+    """Whether to leave a session that has a conversation, and begin another."""
+    session: str = ""
+    """The conversation to go on with, if it isn't the workspace's own."""
+    prompt: str = ""
+    """What to say to Claude first; it is written to `.session-prompt.md`."""
+    parent: str = ""
+    """The topic whose branch this one is stacked on."""
+    carry: str = ""
+    """A worktree on the target whose uncommitted changes come along."""
     needs: Needs = Needs.NOTHING
     named_repo: bool = False
     """Whether the person said `--repo`, so that a hint has to say it too."""
@@ -86,6 +111,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     start: str
     commit: str
     session: str
+    """The id that was reserved, at `reserved` (epoch seconds); hooks may have named a newer one."""
+    reserved: int = 0
+    parent: str = ""
+    """The topic whose branch this one began at, if it is stacked on one."""
     ports: dict[str, int]
     created: int
     """Seconds since the epoch, as `updated`."""
@@ -190,11 +219,43 @@ def check_branch(name: str, value: object) -> str:
     return check_ref(name, value)
 
 
+def _session(name: str, value: object) -> str:
+    if not isinstance(value, str) or not SESSION.fullmatch(value):
+        raise usage(f"Cannot use {value!r} as {name}: it must be a UUID in lower case")
+    return value
+
+
+def _issue(name: str, value: object) -> str:
+    """An issue's key: `12`, `LIN-123`, or the one in an issue's URL."""
+    text = _label(name, value).removeprefix("#")
+    found = _ISSUE_URL.search(text) if "://" in text else None
+    if "://" in text and not found:
+        raise usage(
+            f"Cannot use {_shown(text)} as {name}: that URL names no issue", f"{name} LIN-123"
+        )
+    key = found[1] if found else text
+    if not _ISSUE.fullmatch(key):
+        raise usage(f"Cannot use {_shown(key)} as {name}: it must be one such as 12 or LIN-123")
+    return key
+
+
+def _prompt(name: str, value: object) -> str:
+    text = str(value)
+    if re.search(r"[\x00\ud800-\udfff]", text) or len(text.encode()) > MAX_PROMPT:
+        raise usage(f"Cannot use the {name}: it must be UTF-8 text of at most 1 MiB, without NUL")
+    return text
+
+
 def _label(name: str, value: object) -> str:
     text = str(value)
     if isinstance(value, bool) or not _LABEL.fullmatch(text) or text.startswith("-"):
         raise usage(f"Cannot use {_shown(text)} as {name}: it must be one line of text")
     return text
+
+
+def check_pipeline(value: str | None) -> str:
+    """A pipeline's id: one line of text; '' for none."""
+    return _label("pipeline", value) if value else ""
 
 
 def _root(name: str, value: object) -> str:
@@ -227,9 +288,14 @@ _CHECKS: dict[str, Any] = {
     "repo": _repo,
     "base": check_ref,
     "branch": check_branch,
-    "issue": _label,
+    "issue": _issue,
     "pipeline": _label,
+    "session": _session,
+    "prompt": _prompt,
+    "parent": check_topic,
+    "carry": _root,
     "root": _root,
+    "fresh": _flag,
     "fetch": _flag,
     "new_worktree": _flag,
     "force": _flag,

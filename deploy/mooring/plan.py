@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from . import config
+from .claude import hooks
 from .environment import check_env, port_name, template_names
-from .errors import MooringError, command
+from .errors import MooringError, OccupiedError, command
 from .model import Needs, Record, Request, State, check_branch
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 ENVRC = (".envrc", ".mooring/envrc")
 CONTEXT = (".session-context.md", ".mooring/session-context.md")
+PROMPT = (".session-prompt.md", ".mooring/session-prompt.md")
 """Where a generated file goes, and where it goes instead if the repo has such a file itself."""
 
 
@@ -59,6 +61,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     copies: tuple[Copied, ...]
     envrc: str
     context: str
+    prompt: str
+    settings: str
+    """Which file has Claude's hooks: the worktree's own, or one for ``--settings``."""
+    settings_text: str
+    """What the worktree's own settings should become; '' if they are so already."""
+    parent: str
     env: dict[str, str]
     approves: bool
     """Whether `direnv allow` may be run: the `.envrc` has nothing of the repo's."""
@@ -92,13 +100,14 @@ def _names(request: Request, observed: Observed, base: str, branch: str) -> dict
 
 def default_branch(request: Request) -> str:
     """The branch where nobody says otherwise: the topic, under the agent's name unless `dev`."""
-    return request.topic if request.agent == "dev" else f"{request.agent}/{request.topic}"
+    name = f"issue-{request.issue}-{request.topic}" if request.issue else request.topic
+    return name if request.agent == "dev" else f"{request.agent}/{name}"
 
 
 def _kept(request: Request, observed: Observed) -> Record | None:
     """The record whose base, branch and path still count: a topic used anew chooses its own."""
     record = observed.record
-    if record and record.state is State.ENDED and request.needs is Needs.NOTHING:
+    if record and record.state is State.ENDED and not request.needs.resumes:
         return None
     return record
 
@@ -109,7 +118,6 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     Raises MooringError for whatever stands in the way, with what to do about it.
     """
     _check_repo(request, observed)
-    check_needs(request, observed)
     base = wanted_base(request, spec, observed)
     branch = wanted_branch(request, spec, observed, base)
     present = _present(request, observed, branch)
@@ -126,6 +134,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     check_env(spec.env, names, port_names)
     record = _kept(request, observed)
     envrc = _place(ENVRC, observed, taken)
+    settings, settings_text, why = _settings(spec, observed)
     return Plan(
         repo=observed.repo.identity,
         source=observed.repo.source,
@@ -147,10 +156,14 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         copies=copies,
         envrc=envrc,
         context=_place(CONTEXT, observed, taken),
+        prompt=_place(PROMPT, observed, taken),
+        settings=settings,
+        settings_text=settings_text,
+        parent=request.parent or (record.parent if record else ""),
         env=spec.env,
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
-        notes=(*notes, *_notes(request, spec, observed, present, branch, envrc)),
-        rebuilds=not present and bool(observed.record) and request.needs is not Needs.NOTHING,
+        notes=(*notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
+        rebuilds=not present and bool(observed.record) and request.needs.resumes,
     )
 
 
@@ -182,23 +195,44 @@ def _check_repo(request: Request, observed: Observed) -> None:
         )
 
 
-def check_needs(request: Request, observed: Observed) -> None:
-    """Raise MooringError if what a resume goes on with isn't there."""
-    if request.needs is Needs.NOTHING:
+def check_needs(request: Request, observed: Observed, session: str, gone: str) -> None:
+    """Raise MooringError if the conversation that is to go on, or to begin, can't.
+
+    `session` is the one that is meant, '' if there is none yet; `gone` says since when its
+    transcript is gone, if it ever had one.
+    """
+    topic, words, needs = request.topic, request.words, request.needs
+    if needs is Needs.VACANCY and not request.fresh and observed.session.of(session):
+        raise OccupiedError(
+            f"Cannot start a new conversation in {topic!r}: its session {session} has one already",
+            command("mooring", "resume", *words),
+            command("mooring", "new", *words, "--fresh", note="another; the old one stays"),
+        )
+    if not needs.resumes:
         return
-    topic, words = request.topic, request.words
-    if not observed.record:
+    if not session:
         raise MooringError(
             f"Cannot resume {topic!r}: there is no workspace and no session of that name",
             "mooring list --all",
         )
-    if request.needs is Needs.TRANSCRIPT and not observed.session.transcripts:
-        raise MooringError(
-            f"Cannot resume {topic!r}: Claude has no transcript of its session "
-            f"{observed.record.session} in {observed.session.store}",
-            command("mooring", "resume", *words, "--launch", "none", note="without Claude"),
-            command("mooring", "new", *words, note="starts the conversation"),
-        )
+    if needs is Needs.RECORD or observed.session.of(session) or continues(request, observed, gone):
+        return
+    raise MooringError(
+        f"Cannot resume {topic!r}: Claude has no transcript of its session {session} in "
+        f"{observed.session.store}{gone and f'; {gone}'}",
+        command("mooring", "resume", *words, "--launch", "none", note="without Claude"),
+        command("mooring", "new", *words, note="starts the conversation"),
+        command("mooring", "sessions", "--all", note="every conversation of this repo"),
+    )
+
+
+def continues(request: Request, observed: Observed, gone: str) -> bool:
+    """Whether ``claude --continue`` finds the one conversation that the worktree ever held.
+
+    Only where no session of the workspace ever had a transcript, and only interactively.
+    """
+    only = len(observed.session.held or ()) == 1 and not gone
+    return request.needs is Needs.CONVERSATION and not request.session and only
 
 
 def _present(request: Request, observed: Observed, branch: str) -> Registered | None:
@@ -212,7 +246,8 @@ def _present(request: Request, observed: Observed, branch: str) -> Registered | 
             command("mooring", "resume", *request.words),
         )
     record = observed.record
-    if not record or record.state is State.ENDED or record.worktree != found.path:
+    ours = record and (record.worktree == found.path or observed.worktree.moved)
+    if not record or record.state is State.ENDED or not ours:
         raise MooringError(
             f"Cannot provision {request.topic!r}: {found.path} is a worktree that Mooring "
             "did not make",
@@ -280,7 +315,7 @@ def _start(request: Request, observed: Observed, base: str, branch: str) -> tupl
     if tip:
         return tip, False
     if not request.base:
-        again = repo.last_commit if request.needs is not Needs.NOTHING else ""
+        again = repo.last_commit if request.needs.resumes else ""
         remote = repo.refs.get(f"refs/remotes/origin/{branch}")
         if again or remote:
             return again or str(remote), True
@@ -317,6 +352,8 @@ def _copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[st
         return (), ["no files were copied: there is no main checkout on the target to copy from"]
     copies, notes = [], []
     for path in files.matched:
+        if path == hooks.SETTINGS and _owns_settings(observed):
+            continue  # composed with our hooks instead
         problem = _no_copy(path, observed)
         if problem:
             notes.append(f"not copied: {path} ({problem})")
@@ -361,6 +398,39 @@ def _place(places: tuple[str, str], observed: Observed, taken: set[str]) -> str:
     name = places[0]
     theirs = name in observed.repo.blobs or name in observed.files.visible or name in taken
     return places[1] if theirs else name
+
+
+def _owns_settings(observed: Observed) -> bool:
+    """Whether the worktree's own settings are ours to write: git neither has nor shows them."""
+    return hooks.SETTINGS not in {*observed.repo.blobs, *observed.files.visible}
+
+
+def _settings(spec: Spec, observed: Observed) -> tuple[str, str, list[str]]:
+    """Which file gets Claude's hooks, its text if that has to change, and what to say of it."""
+    session = observed.session
+    there = session.settings
+    if there is None and session.kept_settings is not None:
+        base = session.kept_settings
+    else:
+        copied = hooks.SETTINGS in observed.files.matched and session.source_settings
+        base = there if there is not None else copied or b""
+    wanted = hooks.merged(hooks.parse(base)) if _owns_settings(observed) else None
+    if wanted is None:
+        why = "is not JSON that hooks can be added to"
+        if not _owns_settings(observed):
+            why = (
+                "is the repo's own"
+                if hooks.SETTINGS in observed.repo.blobs
+                else ("is one that git would show in the main checkout")
+            )
+        note = (
+            f"{hooks.SETTINGS} {why}: Claude gets its hooks by --settings, so that a `claude` "
+            "started by hand there is not noticed"
+        )
+        return hooks.FLAG_SETTINGS, "", [note]
+    if there is not None and hooks.parse(there) == wanted:
+        return hooks.SETTINGS, "", []
+    return hooks.SETTINGS, hooks.dump(wanted), []
 
 
 def _misread(observed: Observed) -> bool:

@@ -9,19 +9,37 @@ import msgspec
 from .model import Record, State
 from .plan import Plan
 
-_CLAIMED = ("issue", "pipeline", "worktree", "branch", "base", "owns_branch", "source")
+_CLAIMED = (
+    "session",
+    "parent",
+    "issue",
+    "pipeline",
+    "worktree",
+    "branch",
+    "base",
+    "owns_branch",
+    "source",
+)
 
 
-def wanted(plan: Plan, old: Record | None, commit: str, now: int, by: str) -> Record:
+def wanted(
+    plan: Plan, old: Record | None, commit: str, now: int, by: str, session: str = ""
+) -> Record:
     """The record this plan claims: the present one brought up to date, or a new one.
+
+    `session` is the one to reserve, if it isn't the record's.
 
     The claim itself puts in the ports and the target's id, under the target's lock. `now` is in
     seconds since the epoch; `commit` is the one the workspace is at, '' where there is none yet.
     """
+    id_, reserved = _reserving(session, old, now)
     live = old if old and old.state is not State.ENDED else None
     if live and not plan.makes_worktree:
         return msgspec.structs.replace(
             live,
+            session=id_,
+            reserved=reserved,
+            parent=plan.parent,
             issue=plan.issue,
             pipeline=plan.pipeline,
             worktree=plan.worktree,
@@ -47,13 +65,22 @@ def wanted(plan: Plan, old: Record | None, commit: str, now: int, by: str) -> Re
         base=plan.base,
         start=live.start if live and owns and not plan.makes_branch else plan.start,
         commit=plan.start,
-        session=old.session if old else str(uuid.uuid4()),
+        session=id_,
+        reserved=reserved,
+        parent=plan.parent,
         ports=old.ports if old else {},
         created=live.created if live else now,
         updated=now,
         by=by,
         files=old.files if old else {},
     )
+
+
+def _reserving(session: str, old: Record | None, now: int) -> tuple[str, int]:
+    """The session and when it was reserved: as it was, or another from now on."""
+    if old and session in ("", old.session):
+        return old.session, old.reserved
+    return session or str(uuid.uuid4()), now
 
 
 def _owns(plan: Plan, live: Record | None) -> bool:
@@ -83,8 +110,10 @@ def finished(
     )
 
 
-def ended(record: Record, head: str, commit: str, now: int) -> Record:
+def ended(record: Record, session: str, head: str, commit: str, now: int) -> Record:
     """The record of a workspace that is gone: it keeps all but the ports.
+
+    `session` is its current one.
 
     `head` is the ref its worktree was on, which may be another branch than the recorded one.
     """
@@ -92,6 +121,7 @@ def ended(record: Record, head: str, commit: str, now: int) -> Record:
     return msgspec.structs.replace(
         record,
         state=State.ENDED,
+        session=session,
         ports={},
         branch=branch,
         owns_branch=record.owns_branch and branch == record.branch,

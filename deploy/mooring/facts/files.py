@@ -14,6 +14,7 @@ PATTERNS
   quiet_git --git-dir="$common" --work-tree="$checkout" -c core.quotePath=false \
     ls-files --others --ignored "$@"
 }
+head_of() { sed '/^<!-- mooring: /q' "$1"; } # the generated part of a context; the rest is kept
 probe_files() {
   if [ -z "$include" ] && [ -z "$include_known" ] && [ -n "$record" ]; then
     include=$(entries include "$record")
@@ -29,7 +30,7 @@ probe_files() {
         --work-tree="$checkout" -c core.quotePath=false check-ignore --stdin)"
     fi
   fi
-  for _name in .envrc .session-context.md; do
+  for _name in .envrc .session-context.md .session-prompt.md "$settings_name"; do
     if [ -n "$checkout" ] && [ -e "$checkout/$_name" ]; then
       cd -- "$checkout"
       if ! quiet_git --git-dir="$common" --work-tree="$checkout" check-ignore -q "$_name"
@@ -38,10 +39,15 @@ probe_files() {
   done
   if [ -d "$path" ] && cd -- "$path"; then
     say present "$({
-      printf '%s\n' "$_wanted" .envrc .session-context.md .mooring/envrc .mooring/session \
-        .mooring/session-context.md .mooring/.gitignore
+      printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
+        .mooring/workspace .mooring/session-prompt.md .mooring/claude-settings.json \
+        .mooring/.gitignore
       if [ -n "$record" ]; then entries files "$record"; fi
     } | sums)"
+    for _name in .session-context.md .mooring/session-context.md; do
+      if [ -f "$_name" ] && [ ! -L "$_name" ]; then
+        say heads "$(head_of "$_name" | sha)  $_name"; fi
+    done
     if [ -f .envrc ]; then
       _hash=$({ printf '%s\n' "$path/.envrc"; cat .envrc; } | sha)
       if [ -f "${XDG_DATA_HOME:-$HOME/.local/share}/direnv/allow/$_hash" ]; then
@@ -65,12 +71,12 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     visible: frozenset[str]
     """Names Mooring would write that the main checkout has itself, tracked or untracked."""
     present: dict[str, str]
-    """sha256 of what the workspace has, of the files that matter here."""
+    """sha256 of what the workspace has, of the files that matter here; of a context, its head."""
     allowed: bool
     """Whether direnv has an approval for the workspace's `.envrc` as it stands."""
 
 
-def parse(said: dict[str, str], visible: list[str]) -> Files:
+def parse(said: dict[str, str], visible: list[str], heads: list[str]) -> Files:
     """The files among what the probe said."""
     return Files(
         include=_lines(said.get("include", "")),
@@ -78,7 +84,7 @@ def parse(said: dict[str, str], visible: list[str]) -> Files:
         sources=_sums(said.get("sources", "")),
         ignored=frozenset(_lines(said.get("ignored", ""))),
         visible=frozenset(visible),
-        present=_sums(said.get("present", "")),
+        present=_sums("\n".join([said.get("present", ""), *heads])),
         allowed="allowed" in said,
     )
 

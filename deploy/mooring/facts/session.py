@@ -1,36 +1,126 @@
-"""The session in the target's store: whether Claude has a transcript of it there."""
+"""The session in the target's store: transcripts, what hooks recorded, who is running, settings."""
 
 from __future__ import annotations
 
 import msgspec
 
-FRAGMENT = r"""
-probe_session() {
-  store=${CLAUDE_CONFIG_DIR:-$HOME/.claude}
+from ..claude import events, hooks, live
+from ..script import content
+
+FRAGMENT = rf"""
+settings_name={hooks.SETTINGS} events_name={events.FILE} pids_name={live.DIRECTORY}
+r_kept= # where an end keeps what a resume brings back
+probe_session() {{
+  store=${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}
   say store "$store"
-  if [ -z "$r_session" ]; then return; fi
-  for _file in "$store"/projects/*/"$r_session.jsonl"; do
-    if [ -s "$_file" ]; then say transcript "$(wc -c <"$_file" | tr -d ' ') $_file"; fi
+  _ids="$sessions $r_session"
+  if [ -n "$target_id" ] && [ -f "$store/$events_name" ]; then
+    _lines=$(grep -F "\"workspace\":\"$target_id $agent $topic " "$store/$events_name" | tail -n 50)
+    say events "$_lines"
+    _ids="$_ids $(printf '%s\n' "$_lines" |
+      sed -n 's/.*"session_id": *"\([0-9a-f-]*\)".*/\1/p' | sort -u)"
+  fi
+  set --
+  for _id in $_ids; do
+    set -- "$@" -e "$_id"
+    for _file in "$store"/projects/*/"$_id.jsonl"; do
+      if [ -s "$_file" ]; then say transcript "$(size_and_time "$_file") $_file"; fi
+    done
   done
-}
+  if [ $# -gt 0 ] && [ -d "$store/$pids_name" ]; then
+    for _file in $(cd -- "$store/$pids_name" && grep -l -F "$@" ./*.json 2>/dev/null); do
+      _pid=${{_file#./}} _pid=${{_pid%.json}}
+      case $_pid in '' | *[!0-9]*) continue ;; esac
+      if kill -0 "$_pid" 2>/dev/null; then probe_process; fi
+    done
+  fi
+  if [ -n "$project" ]; then
+    for _file in "$store/projects/$project"/*.jsonl; do
+      if [ -s "$_file" ]; then say held "$(size_and_time "$_file") $_file"; fi
+    done
+  fi
+  if [ -n "$record" ]; then r_kept=${{record%.json}}.kept; fi
+  say_settings settings "$path"
+  if [ -n "$r_kept" ] && [ -f "$r_kept/settings" ]; then
+    say_file kept_settings "$r_kept/settings"; fi
+  if [ -n "$checkout" ]; then say_settings source_settings "$checkout"; fi
+}}
+size_and_time() {{ stat -L -c '%s %Y' -- "$1" 2>/dev/null || stat -L -f '%z %m' -- "$1"; }}
+probe_process() {{ # says what a pid file says, behind when the kernel started that process
+  _stat=; [ -r "/proc/$_pid/stat" ] && IFS= read -r _stat <"/proc/$_pid/stat"
+  _began=
+  if [ -n "$_stat" ]; then set -- ${{_stat##*) }}; _began=${{20}}; fi
+  say live "$_began $(head -c 65536 "$store/$pids_name/$_pid.json")"
+}}
+say_settings() {{ # NAME DIR: the settings there, if they are a plain file
+  if [ -f "$2/$settings_name" ] && [ ! -L "$2/$settings_name" ] && [ ! -L "$2/.claude" ]; then
+    say_file "$1" "$2/$settings_name"; fi
+}}
 """
 
 
 class Transcript(msgspec.Struct, frozen=True):
-    """One transcript file; `size` in bytes."""
+    """One transcript file; `size` in bytes, `modified` in epoch seconds."""
 
     path: str
     size: int
+    modified: int
+
+    @property
+    def session(self) -> str:
+        """The id of its session."""
+        return self.path.rpartition("/")[2].removesuffix(".jsonl")
 
 
-class Session(msgspec.Struct, frozen=True):
-    """What the store has of the recorded session."""
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store has of the workspace's sessions, and the worktree of Claude's settings."""
 
     store: str
     transcripts: tuple[Transcript, ...]
+    """Of every session that the record, the registry or a hook names."""
+    held: tuple[Transcript, ...] | None
+    """Of the worktree's own project directory; None where nobody asked."""
+    events: tuple[events.Event, ...]
+    """What hooks recorded of this agent and topic, of any repo, oldest first."""
+    running: tuple[live.Live, ...]
+    settings: bytes | None
+    """The worktree's own settings, as they are."""
+    kept_settings: bytes | None
+    """Those that the last end kept."""
+    source_settings: bytes | None
+    """Those of the main checkout."""
+
+    def of(self, session: str) -> Transcript | None:
+        """The transcript of one session, if it has one."""
+        return next((item for item in self.transcripts if item.session == session), None)
+
+    def process(self, session: str) -> live.Live | None:
+        """Who runs one session, if somebody does."""
+        return next((item for item in self.running if item.session == session), None)
 
 
-def parse(said: dict[str, str], transcripts: list[str]) -> Session:
+def parse(
+    said: dict[str, str], transcripts: list[str], processes: list[str], held: list[str] | None
+) -> Session:
     """The session among what the probe said."""
-    rows = [line.split(" ", 1) for line in transcripts]
-    return Session(said["store"], tuple(Transcript(path, int(size)) for size, path in rows))
+    found = (line.partition(" ")[::2] for line in processes)
+    running = (live.parse(text, began) for began, text in found)
+
+    def file(name: str) -> bytes | None:
+        return content(said[name]) if name in said else None
+
+    return Session(
+        store=said["store"],
+        transcripts=_transcripts(transcripts),
+        held=None if held is None else _transcripts(held),
+        events=tuple(events.parse(said.get("events", "").split("\n"))),
+        running=tuple(item for item in running if item),
+        settings=file("settings"),
+        kept_settings=file("kept_settings"),
+        source_settings=file("source_settings"),
+    )
+
+
+def _transcripts(lines: list[str]) -> tuple[Transcript, ...]:
+    rows = (line.split(" ", 2) for line in lines)
+    return tuple(Transcript(path, int(size), int(at)) for size, at, path in rows)

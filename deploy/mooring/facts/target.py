@@ -6,8 +6,8 @@ import msgspec
 
 FRAGMENT = r"""
 probe_target() {
-  _id=; [ -f "$root/id" ] && IFS= read -r _id <"$root/id"
-  say target_id "$_id"
+  target_id=; [ -f "$root/id" ] && IFS= read -r target_id <"$root/id"
+  say target_id "$target_id"
   say root "$root"
   say direnv "$(command -v direnv)"
   say git "$(command -v git)"

@@ -46,6 +46,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     """The commit the registry saw last."""
     resumes: bool = False
     """Whether an ended record's base, branch and path still count."""
+    sessions: tuple[str, ...] = ()
+    """Ids of sessions to look for, besides those that the record and hooks name."""
+    project: str = ""
+    """Claude's project directory of the worktree, to see what it holds; '' where nobody asks."""
     new_worktree: bool = False
     include: tuple[str, ...] | None = None
     """Patterns of files to provision; None: those recorded."""
@@ -93,6 +97,8 @@ def text(question: Question) -> script.Stdin:
         "seen": question.seen,
         "resumes": "yes" if question.resumes else "",
         "new_worktree": "yes" if question.new_worktree else "",
+        "sessions": " ".join(question.sessions),
+        "project": question.project,
         "include": "\n".join(question.include or ()),
         "include_known": "" if question.include is None else "yes",
         "scan": "yes" if question.scan else "",
@@ -102,30 +108,32 @@ def text(question: Question) -> script.Stdin:
     return script.compose(variables, script.ANSWER, *(noun.FRAGMENT for noun in nouns), _MAIN)
 
 
-def parse(lines: list[str], identity: str) -> Observed:
+def parse(lines: list[str], asked: Question) -> Observed:
     """What the probe's answer says. Raises MooringError if it is cut short or unreadable."""
     pairs = script.decode(lines)
     try:
-        return _observed(pairs, identity)
+        return _observed(pairs, asked)
     except (KeyError, IndexError, ValueError) as error:
         raise MooringError(f"Cannot read the target's answer: {error!r}") from None
 
 
-def _observed(pairs: list[tuple[str, str]], identity: str) -> Observed:
+def _observed(pairs: list[tuple[str, str]], asked: Question) -> Observed:
     said = dict(pairs)
 
     def every(name: str) -> list[str]:
         return [value for key, value in pairs if key == name]
 
-    seen_repo = repo.parse(said, identity)
+    seen_repo = repo.parse(said, asked.identity)
     records = [script.content(value) for value in every("record")]
     return Observed(
         target=target.parse(said),
         repo=seen_repo,
         record=record.find(records, seen_repo.identity, seen_repo.source),
         worktree=worktree.parse(said, every("registered")),
-        files=files.parse(said, every("visible")),
-        session=session.parse(said, every("transcript")),
+        files=files.parse(said, every("visible"), every("heads")),
+        session=session.parse(
+            said, every("transcript"), every("live"), every("held") if asked.project else None
+        ),
     )
 
 

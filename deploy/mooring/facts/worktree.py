@@ -42,8 +42,18 @@ FRAGMENT = (
     SCAN
     + r"""
 w_head= w_admin= path=
+moved() { # sets path to where git has the workspace's directory now, if somebody moved it
+  for _admin in "$common"/worktrees/*/gitdir; do
+    [ -f "$_admin" ] || continue
+    gitdir_of "${_admin%/gitdir}"
+    _name=; _file=${_gitdir%/.git}/.mooring/workspace
+    if [ -f "$_file" ] && [ ! -L "$_file" ]; then IFS= read -r _name <"$_file"; fi
+    case $_name in "$target_id $agent $topic "*) path=${_gitdir%/.git}; say moved "$path" ;; esac
+  done
+}
 probe_worktree() { # sets path, and of the worktree registered there: w_admin, w_head
   if [ -z "$new_worktree" ]; then path=$r_worktree; fi
+  if [ -n "$path" ] && [ -n "$common" ] && [ ! -e "$path/.git" ]; then moved; fi
   : "${path:=$default}"
   say path "$path"
   if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then say at_path other
@@ -103,6 +113,8 @@ class Worktree(msgspec.Struct, frozen=True):
     kind: str
     registered: Registered | None
     others: tuple[Registered, ...]
+    moved: bool
+    """Whether `path` is where somebody moved it to, which the record doesn't know yet."""
     scan: str | None
     """What a removal could lose, one item a line; None where nobody asked or nothing is there."""
 
@@ -117,5 +129,6 @@ def parse(said: dict[str, str], registrations: list[str]) -> Worktree:
         kind=said.get("at_path", ""),
         registered=next((item for item in found if item.path == path), None),
         others=tuple(item for item in found if item.path != path),
+        moved="moved" in said,
         scan=said.get("scan"),
     )

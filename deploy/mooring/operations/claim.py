@@ -38,7 +38,7 @@ if [ "$(sum_of "$record")" != "$seen" ]; then
     partial | ready) base64 <"$record"; exit 0 ;; # somebody was faster
   esac
 fi
-session=$(if [ -f "$record" ]; then field session "$record"; fi)
+session=$(if [ -z "$reserves" ] && [ -f "$record" ]; then field session "$record"; fi)
 
 others() { # ports in other records
   find "$root/records" -name '*.json' ! -path "$record" -exec \
@@ -116,10 +116,12 @@ def claim(workspace: Workspace) -> Iterator[PyinfraCommand]:
     if not workspace.unclaimed:
         return
     wanted, kept = workspace.wanted, {}
+    reserved = workspace.record.session if workspace.record else wanted.session
     if workspace.record and workspace.record.state is not State.ENDED:
         kept = workspace.record.ports
     names = {
         **record_names(workspace, workspace.record, wanted),
+        "reserves": "yes" if wanted.session != reserved else "",
         "new_id": str(uuid.uuid4()),
         "names": " ".join(plan.port_names),
         "kept": "\n".join(
@@ -139,7 +141,7 @@ def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
         return
     found = workspace.observed.worktree.registered
     head = found.head if found else ""
-    ended = records.ended(record, head, workspace.commit, int(time.time()))
+    ended = records.ended(record, workspace.session, head, workspace.commit, int(time.time()))
     yield run(
         workspace,
         record_names(workspace, record, ended),

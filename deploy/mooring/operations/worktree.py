@@ -6,10 +6,14 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
+from ..claude import hooks
+from ..facts import record as record_file
 from ..facts import worktree as fact
+from ..facts.workspace import Observed
 from ..handle import Workspace, text_sum
 from ..loss import judge
-from ..model import State
+from ..model import Key, State
+from ..plan import CONTEXT
 from .shell import run, step, told
 
 _PARK = r"""
@@ -45,6 +49,25 @@ CLEARS
 }
 """
 
+_CARRY = r"""
+uncommitted() { # PATH: sets carried_tree and carried_index to what a worktree has, and has staged
+  _to=$path path=$1
+  find_admin
+  [ -n "$w_admin" ] || die "Cannot bring along what is uncommitted: $1 is no worktree of this repo"
+  [ "$(wt_git rev-parse HEAD)" = "$(quiet_git --git-dir="$common" rev-parse "$start^{commit}")" ] ||
+    die "Cannot bring along what is uncommitted: $1 has moved on from $start"
+  carried_index=$(wt_git write-tree 2>&1) ||
+    die "Cannot bring along what is uncommitted in $1:" "$carried_index"
+  stage=$root/locks/.index.$$
+  cp -p -- "$w_admin/index" "$stage" || die "Cannot read the index of $1"
+  cd -- "$path" && carried_tree=$(
+    export GIT_INDEX_FILE="$stage"; wt_git add -A . 2>&1 >/dev/null && wt_git write-tree
+  ) || die "Cannot bring along what is uncommitted in $1:" "$carried_tree"
+  rm -f -- "$stage"
+  cd / && stage= path=$_to
+}
+"""
+
 _ADD = r"""
 lock_repo
 find_admin
@@ -56,9 +79,11 @@ fi
 mkdir -p -- "${path%/*}" || die "Cannot make ${path%/*}"
 set --
 if [ -n "$no_hooks" ]; then set -- -c core.hooksPath=/dev/null; fi
+if [ -n "$carry" ]; then uncommitted "$carry"; fi
 if quiet_git --git-dir="$common" show-ref --verify --quiet "refs/heads/$branch"
-then set -- "$@" worktree add "$path" "$branch"
-else set -- "$@" worktree add --no-track -b "$branch" "$path" "$start"; fi
+then set -- "$@" worktree add ${carry:+--no-checkout --lock --reason initializing} "$path" "$branch"
+else set -- "$@" worktree add ${carry:+--no-checkout --lock --reason initializing} --no-track \
+  -b "$branch" "$path" "$start"; fi
 said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
   --git-dir="$common" "$@" 2>&1 8>&- 9>&-) || {
   find_admin
@@ -66,6 +91,11 @@ said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
     die "The worktree is made, but a git hook of yours failed:" "$said"; fi
   die "Cannot make the worktree:" "$said"
 }
+if [ -n "$carry" ]; then
+  find_admin
+  wt_git read-tree --reset -u "$carried_tree" && wt_git read-tree "$carried_index" &&
+    rm -f -- "$w_admin/locked" || die "Cannot bring along what is uncommitted in $carry"
+fi
 if [ -e "$path/.mooring" ] || [ -L "$path/.mooring" ]; then
   die "Cannot use the worktree: the repo has a .mooring of its own"; fi
 """
@@ -88,11 +118,20 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "no_hooks": "yes" if workspace.source.is_url else "",
         "clears": "\n".join(plan.clears),
         "parks": parks(plan.agent, plan.topic),
+        "carry": workspace.request.carry,
     }
-    yield run(workspace, names, _PARK + _CLEAR + _ADD, told(workspace))
+    yield run(workspace, names, _PARK + _CLEAR + _CARRY + _ADD, told(workspace))
 
 
 _REMOVE = r"""
+keep() { # NAME PATH: what somebody wrote there stays beside the record, for a resume
+  if [ ! -f "$path/$2" ] || [ -L "$path/$2" ]; then return 0; fi
+  (umask 077 && mkdir -p -- "$kept" && {
+    if [ "$1" = context ] && grep -q '^<!-- mooring: ' "$path/$2"
+    then sed '1,/^<!-- mooring: /d' "$path/$2"
+    else cat -- "$path/$2"; fi
+  } >"$kept/$1.new" && mv -f -- "$kept/$1.new" "$kept/$1") || die "Cannot keep $2"
+}
 nothing_own() { # whether other refs have all commits of the branch's tip
   _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$1" --not \
     --exclude="$branch" --branches --tags --remotes) && [ -z "$_own" ]
@@ -120,6 +159,8 @@ if [ -n "$w_admin" ]; then
     die "Cannot end: these submodules have commits that no remote has:" "$unpushed"; fi
   park "$w_admin" || die "Cannot end: the commits of the detached HEAD could not be kept"
   if [ -d "$path" ]; then
+    keep context "$context"
+    if [ -z "$(wt_git ls-files -- "$settings")" ]; then keep settings "$settings"; fi
     cd /
     mv -- "$path" "$trash" || die "Cannot remove $path"
   fi
@@ -158,17 +199,31 @@ fi
 """
 
 
+def _context(observed: Observed) -> str:
+    """Where the workspace's context is."""
+    places = (name for name in CONTEXT if name in observed.files.present)
+    return next(places, CONTEXT[0])
+
+
+def kept(root: str, key: Key) -> str:
+    """The directory on the target with what an end keeps of a workspace."""
+    return f"{root}/{record_file.path(key).removesuffix('.json')}.kept"
+
+
 @step
 def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Have no worktree, and no branch of ours without commits of its own."""
     observed, record = workspace.observed, workspace.record
     if not record or record.state is State.ENDED or not observed.repo.common:
         return
-    judge(workspace.request, observed)
+    judge(workspace.request, observed, workspace.session)
     names = {
         "topic": record.topic,
         "branch": record.branch,
         "owned": "yes" if record.owns_branch else "",
+        "context": _context(observed),
+        "settings": hooks.SETTINGS,
+        "kept": kept(observed.target.root, record.key),
         "judged": text_sum(observed.worktree.scan or ""),
         "parks": parks(record.agent, record.topic),
         "excludes": "\n".join(workspace.excludes),
