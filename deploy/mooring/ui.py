@@ -34,7 +34,7 @@ def show_error(error: MooringError) -> None:
 
 def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     """Print rows as left-aligned columns under their names."""
-    cells = [list(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
+    cells = [list(columns), *([_cell(row.get(name), name) for name in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     for line in cells:
         padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -46,6 +46,15 @@ def details(data: dict[str, Any]) -> None:
     width = max(len(name) for name in data)
     for name, value in data.items():
         answer(f"{name.ljust(width)}  {_cell(value, name)}".rstrip())
+
+
+def age(at: float) -> str:
+    """How long ago that was, in one unit; `at` is in seconds since the epoch."""
+    seconds = max(0, time.time() - at)
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{int(seconds)}s"
 
 
 def _cell(value: Any, name: str = "") -> str:

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import runner
+from ..errors import MooringError
+from ..registry import Row
 from .answer import of_record
 
+Report = Callable[[str], None]
 
-def end(data: dict[str, Any], report: Callable[[str], None]) -> dict[str, Any]:
+
+def end(data: dict[str, Any], report: Report) -> dict[str, Any]:
     """End the workspace. Returns it as plain data.
 
     Raises MooringError, listing each item, if anything would be lost and `force` isn't given.
@@ -20,3 +24,22 @@ def end(data: dict[str, Any], report: Callable[[str], None]) -> dict[str, Any]:
     if not outcome.changed:
         report(f"{record.topic} has ended already")
     return of_record(record, outcome.changed)
+
+
+def end_all(rows: list[Row], *, force: bool, report: Report) -> list[dict[str, Any]]:
+    """End several workspaces; one that can't be doesn't keep the others.
+
+    Returns those that ended. Raises MooringError at the end for the others.
+    """
+    done, errors = [], []
+    for row in rows:
+        data = {"topic": row.topic, "agent": row.agent, "repo": row.source, "force": force}
+        try:
+            done.append(end(data, report))
+            report(f"ended {row.topic}")
+        except MooringError as error:
+            errors.append(error)
+    if errors:
+        hints = [hint for error in errors for hint in error.hints]
+        raise MooringError("\n".join(error.message for error in errors), *hints)
+    return done

@@ -7,14 +7,23 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
 
+from ..claude import live, transcripts
+from ..claude.version import OLDEST, Claude, installed
 from ..config import load_user, user_directory
 from ..environment import Named, process, render_env
-from ..errors import MooringError, usage
+from ..errors import MooringError, command, usage
+from ..registry import Registry
+
+Report = Callable[[str], None]
+UNSAVED = "--no-session-persistence"
+"""With this argument Claude saves nothing, and is believed."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -23,8 +32,30 @@ class Start(msgspec.Struct, frozen=True):
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
-    as_child: bool = False
+    headless: bool = False
     """Whether to wait for it and pass on its status, instead of becoming it."""
+    session: str = ""
+    """The conversation it goes on with, '' where it is none."""
+    stdin: str = ""
+    """The file it reads first, as Claude does its prompt; '' for our own stdin."""
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """How Claude is to be started, as the command line says; `how` is a key of the launchers."""
+
+    how: str
+    args: tuple[str, ...]
+    claude: Claude | None
+
+    @property
+    def starts(self) -> bool:
+        """Whether Claude is started at all."""
+        return self.how != "none"
+
+    @property
+    def headless(self) -> bool:
+        """Whether for one turn without a terminal."""
+        return is_headless(self.args)
 
 
 def is_headless(args: Sequence[str]) -> bool:
@@ -32,33 +63,40 @@ def is_headless(args: Sequence[str]) -> bool:
     return any(arg in ("-p", "--print") for arg in args)
 
 
-def wants_launch(launch: str | None, args: Sequence[str], json: bool) -> bool:
-    """Whether Claude is to be started. By default: on a terminal, or when it got arguments.
+def wanted(how: str | None, args: tuple[str, ...], *, json: bool, report: Report) -> Launch:
+    """How Claude is to be started. By default: on a terminal, or when it got arguments.
 
-    Raises MooringError if it is to be and `claude` isn't installed.
+    Raises MooringError if it is to be and `claude` isn't installed, before anything is promised.
     """
-    if json and (launch == "exec" or args):
+    if json and (how not in (None, "none") or args):
         raise usage(
             "Cannot print JSON and start Claude: both want stdout", "leave out --json, or -- ARGS"
         )
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and not json
-    installed = shutil.which("claude") is not None
-    wanted = launch == "exec" or (launch is None and bool(args or (terminal and installed)))
-    if wanted and not installed:
+    if how is None and not args and not terminal:
+        return Launch("none", args, None)
+    if how == "none":
+        return Launch(how, args, None)
+    if how in ("tmux", "zellij") and not shutil.which(how):
         raise MooringError(
-            "Cannot start Claude: `claude` is not on PATH",
-            "npm install -g @anthropic-ai/claude-code",
-            "or add: --launch none",
+            f"Cannot start Claude in {how}: `{how}` is not on PATH", "or add: --launch exec"
         )
-    return wanted
+    try:
+        claude = installed()
+    except MooringError:
+        if how is None and not args:
+            return Launch("none", args, None)
+        raise
+    if claude.version < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        report(f"Claude Code {claude.text} is older than {oldest}, the oldest that was tried")
+    return Launch(how or "exec", args, claude)
 
 
-def claude(workspace: Named, worktree: str, session: str, args: Sequence[str]) -> Start:
-    """Claude in the workspace, with `args` and the user's own `claude.args` before them."""
-    own = user_args(workspace.topic)
-    program = shutil.which("claude") or "claude"
-    env = environment(workspace, session)
-    return Start((program, *own, *args), worktree, env, is_headless(args))
+def claude_argv(launch: Launch, topic: str, *args: str) -> tuple[str, ...]:
+    """Claude's command line: the user's own `claude.args`, ours, then those behind ``--``."""
+    assert launch.claude
+    return (launch.claude.program, *user_args(topic), *args, *launch.args)
 
 
 def user_args(topic: str) -> list[str]:
@@ -74,21 +112,82 @@ def environment(workspace: Named, session: str) -> dict[str, str]:
     return process(os.environ, workspace, session, trusted)
 
 
-def start(what: Start, closing: Callable[[], None]) -> int:
+def start(what: Start, registry: Registry) -> int:
     """Start it: returns a child's exit status, or never where it replaces this process.
 
-    `closing` is called before that. Raises MooringError if it can't be started.
+    Takes the session's lease first. Raises MooringError if somebody else has that, if it can't be
+    started, or if a headless turn was not saved.
     """
     if not Path(what.cwd).is_dir():
         raise MooringError(f"Cannot enter the workspace: {what.cwd} is gone", "mooring list")
+    if what.session:
+        _take_lease(what, registry)
     try:
-        if what.as_child:
-            return _child(what)
-        closing()
+        if what.headless:
+            return _turn(what, registry)
+        registry.close()
         replace(what)
     except OSError as error:
         raise MooringError(f"Cannot start {what.argv[0]}: {error.strerror}") from None
     return 70
+
+
+def _take_lease(what: Start, registry: Registry) -> None:
+    """Have the right to write to the session; it stays with this process, whatever it becomes."""
+    pid = os.getpid()
+    held = registry.lease(what.session, what.cwd, pid, live.started(pid), is_held)
+    if held:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held.at))
+        raise MooringError(
+            f"Cannot go on with session {what.session}: it is running, pid {held.pid} in "
+            f"{held.holder} since {since}",
+            command("mooring", "list"),
+        )
+
+
+def is_held(pid: int, started: str) -> bool:
+    """Whether the process that took a lease is there still."""
+    return live.is_alive(pid) and live.started(pid) == started
+
+
+def _turn(what: Start, registry: Registry) -> int:
+    """One headless turn; a success that was not saved is none."""
+    before = _saved(what.session)
+    with ExitStack() as stack:
+        stack.callback(registry.release, what.session, os.getpid())
+        status = _child(what)
+    if status or not what.session or UNSAVED in what.argv:
+        return status
+    after = _saved(what.session)
+    registry.fold_store(transcripts.store())
+    if after:
+        registry.captured(what.session, after.path, int(after.modified))
+    if after is None or (before and after.size <= before.size):
+        where = f"the transcript {after.path} did not grow" if after else "there is no transcript"
+        raise MooringError(
+            f"Cannot say that the turn was saved: Claude ended with 0, but {where} of session "
+            f"{what.session}",
+            "mooring doctor",
+        )
+    return status
+
+
+def _saved(session: str) -> transcripts.Transcript | None:
+    """The transcript of the session as it is now; the largest, if there are several."""
+    found = map(transcripts.read, transcripts.find(transcripts.store(), session)) if session else ()
+    return max((item for item in found if item), key=lambda item: item.size, default=None)
+
+
+@contextmanager
+def _stdin(what: Start) -> Iterator[int | None]:
+    if not what.stdin:
+        yield None
+        return
+    file = os.open(what.stdin, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 def _child(what: Start) -> int:
@@ -97,7 +196,10 @@ def _child(what: Start) -> int:
     if before != signal.SIG_IGN:  # a handler of ours is the child's default again
         signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
-        with subprocess.Popen(what.argv, cwd=what.cwd, env=dict(what.env)) as child:
+        with (
+            _stdin(what) as stdin,
+            subprocess.Popen(what.argv, cwd=what.cwd, env=dict(what.env), stdin=stdin) as child,
+        ):
             status = child.wait()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -111,4 +213,7 @@ def replace(what: Start) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them
         signal.signal(number, signal.SIG_DFL)
     os.chdir(what.cwd)
+    with _stdin(what) as stdin:
+        if stdin is not None:
+            os.dup2(stdin, 0)
     os.execvpe(what.argv[0], what.argv, dict(what.env))  # noqa: S606

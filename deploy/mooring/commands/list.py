@@ -6,8 +6,14 @@ from typing import Any
 
 from ..registry import Registry
 from .answer import of_row
+from .lookup import Meant, of_pipeline
+from .states import Sight
 
 
-def workspaces(registry: Registry, *, ended: bool = False) -> list[dict[str, Any]]:
-    """Every workspace, by repo, agent and topic; with `ended` also those that are gone."""
-    return [of_row(row) for row in registry.rows() if ended or row.state != "ended"]
+def workspaces(registry: Registry, wanted: Meant, *, ended: bool = False) -> list[dict[str, Any]]:
+    """The workspaces of a pipeline, or all, by repo, agent, topic; with `ended` those gone too."""
+    states = Sight(registry).states(registry.sessions())
+    return [
+        {**of_row(row), "session_state": states.get(row.session, "reserved")}
+        for row in of_pipeline(registry, wanted, ended=ended)
+    ]

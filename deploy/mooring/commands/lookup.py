@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from ..claude.events import workspace_line
 from ..errors import MooringError, command, usage
-from ..model import check_agent, check_topic
+from ..model import check_agent, check_pipeline, check_topic
 from ..registry import Registry, Row
 from ..repo import parse_source
 
@@ -19,32 +20,91 @@ LOCAL = "@local"
 
 
 class Meant(msgspec.Struct, frozen=True):
-    """What the command line says; '' where it says nothing."""
+    """What the command line says; '' where it says nothing. Without a topic, a pipeline's all."""
 
     topic: str
     agent: str
     repo: str
     named_repo: bool = False
     """Whether the repo was named on the command line."""
+    pipeline: str = ""
 
 
-def meant(topic: str | None, agent: str | None, repo: str | None, report: Report) -> Meant:
-    """Fill in the defaults, `$WORK_TOPIC` (which is said), `$WORK_AGENT`, `$WORK_REPO`; check them.
+class Said(msgspec.Struct, frozen=True):
+    """The words of the command line that name workspaces, as they came."""
 
-    Raises a usage error where there is no topic at all.
+    topic: str | None = None
+    agent: str | None = None
+    repo: str | None = None
+    pipeline: str | None = None
+
+
+def meant(registry: Registry, said: Said, report: Report) -> Meant:
+    """The one workspace that is meant.
+
+    The topic, `$WORK_TOPIC`, else the workspace one stands in; the latter two are said. Raises a
+    usage error where there is none of them.
     """
-    if topic is None:
-        topic = os.environ.get("WORK_TOPIC", "")
-        if not topic:
-            raise usage("Cannot tell which workspace is meant: name its topic", "mooring list")
+    found = _meant(registry, said, report)
+    if found is None or not found.topic:
+        raise usage("Cannot tell which workspace is meant: name its topic", "mooring list")
+    return found
+
+
+def meant_any(registry: Registry, said: Said, report: Report) -> Meant | None:
+    """What is meant where a pipeline can be: one workspace, all of a pipeline, or nothing.
+
+    In this order: the topic, the pipeline, `$WORK_TOPIC`, the workspace one stands in,
+    `$WORK_PIPELINE_ID`; the last three are said.
+    """
+    found = _meant(registry, said, report)
+    pipeline = os.environ.get("WORK_PIPELINE_ID", "")
+    if found or not pipeline:
+        return found
+    report(f"(using $WORK_PIPELINE_ID: {pipeline})")
+    return Meant("", _agent(said), _repo(said), bool(said.repo), check_pipeline(pipeline))
+
+
+def _meant(registry: Registry, said: Said, report: Report) -> Meant | None:
+    named = bool(said.repo)
+    if said.topic is not None:
+        topic = check_topic("topic", said.topic)
+        return Meant(topic, _agent(said), _repo(said), named, check_pipeline(said.pipeline))
+    if said.pipeline is not None:
+        return Meant("", _agent(said), _repo(said), named, check_pipeline(said.pipeline))
+    if topic := os.environ.get("WORK_TOPIC", ""):
         report(f"(using $WORK_TOPIC: {topic})")
-    agent = agent or os.environ.get("WORK_AGENT", "")
-    return Meant(
-        check_topic("topic", topic),
-        check_agent("agent", agent) if agent else "",
-        _absolute(repo or os.environ.get("WORK_REPO", "")),
-        bool(repo),
-    )
+        return Meant(check_topic("$WORK_TOPIC", topic), _agent(said), _repo(said), named)
+    row = standing_in(registry)
+    if row is None:
+        return None
+    report(f"(using the workspace you stand in: {row.topic})")
+    return Meant(row.topic, said.agent or row.agent, _repo(said) or row.source, named)
+
+
+def _agent(said: Said) -> str:
+    agent = said.agent or os.environ.get("WORK_AGENT", "")
+    return check_agent("agent", agent) if agent else ""
+
+
+def _repo(said: Said) -> str:
+    return _absolute(said.repo or os.environ.get("WORK_REPO", ""))
+
+
+def standing_in(registry: Registry) -> Row | None:
+    """The workspace one stands in, by the name it has in `.mooring/workspace`, or by its path."""
+    here = _cwd()
+    if not here:
+        return None
+    rows = [row for row in registry.rows() if row.host == LOCAL and row.state != "ended"]
+    for place in (Path(here), *Path(here).parents):
+        try:
+            line = (place / ".mooring" / "workspace").read_text()[:8192].rstrip("\n")
+        except (OSError, ValueError):
+            continue
+        named = (row for row in rows if workspace_line(row.target, row.key) == line)
+        return next(named, None)
+    return next((row for row in rows if f"{here}/".startswith(f"{row.worktree}/")), None)
 
 
 def _absolute(repo: str) -> str:
@@ -62,6 +122,8 @@ def find(registry: Registry, wanted: Meant) -> Row | None:
     listing them, if there are several.
     """
     rows = registry.rows(wanted.topic, wanted.agent)
+    if wanted.pipeline:
+        rows = [row for row in rows if row.pipeline == wanted.pipeline]
     rows = [row for row in rows if row.host == LOCAL] or rows
     if wanted.repo:
         rows = [row for row in rows if is_repo(row, wanted.repo)]
@@ -89,6 +151,35 @@ def find(registry: Registry, wanted: Meant) -> Row | None:
             ),
         )
     return rows[0] if rows else None
+
+
+def every(registry: Registry, wanted: Meant) -> list[Row]:
+    """The workspaces that are meant: one, or all of a pipeline that haven't ended.
+
+    Raises MooringError if there is none.
+    """
+    if wanted.topic:
+        row = find(registry, wanted)
+        if row is None:
+            raise missing(registry, wanted)
+        return [row]
+    rows = of_pipeline(registry, wanted, ended=False)
+    if not rows:
+        raise MooringError(
+            f"There is no workspace of pipeline {wanted.pipeline!r}", "mooring list --all"
+        )
+    return rows
+
+
+def of_pipeline(registry: Registry, wanted: Meant, *, ended: bool) -> list[Row]:
+    """The workspaces of a pipeline, of any unless one is meant; with `ended` also those gone."""
+    return [
+        row
+        for row in registry.rows("", wanted.agent)
+        if wanted.pipeline in ("", row.pipeline)
+        and (ended or row.state != "ended")
+        and (not wanted.repo or is_repo(row, wanted.repo))
+    ]
 
 
 def is_repo(row: Row, repo: str) -> bool:
@@ -151,6 +242,59 @@ def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
         "repo": known.get(repo, repo),
         "named_repo": wanted.named_repo,
     }
+
+
+def of(row: Row, wanted: Meant) -> Meant:
+    """One of the workspaces that are meant."""
+    return Meant(row.topic, row.agent, row.source, wanted.named_repo)
+
+
+def pipeline_only(pipeline: str | None, everything: bool, report: Report) -> Meant:
+    """Which pipeline's workspaces are meant: the one named, else `$WORK_PIPELINE_ID`, else all."""
+    inherited = "" if everything else os.environ.get("WORK_PIPELINE_ID", "")
+    if pipeline is None and inherited:
+        report(f"(using $WORK_PIPELINE_ID: {inherited})")
+    return Meant("", "", "", pipeline=check_pipeline(pipeline or inherited))
+
+
+def repo_here(repo: str | None) -> str:
+    """The repo that is named, or the one we stand in. Raises a usage error where there is none."""
+    found = _repo(Said(repo=repo)) or _here()
+    if not found:
+        raise usage("Cannot tell which repo is meant: you stand in none", "--repo PATH")
+    return found
+
+
+def main_checkout(repo: object) -> Path:
+    """The main checkout of a repo given by a path in it, or in a worktree of it; a URL as it is."""
+    start = Path(str(repo))
+    for place in (start, *start.parents) if start.is_absolute() else ():
+        pointer = place / ".git"
+        if pointer.is_dir():
+            return place
+        if pointer.is_file():
+            # gitrepository-layout(5): "gitdir: <main>/.git/worktrees/<name>"
+            text = pointer.read_text(errors="surrogateescape").strip()
+            common = Path(text.removeprefix("gitdir: ")).parent.parent
+            return common.parent if common.name == ".git" else place
+    return start
+
+
+def identity(registry: Registry, repo: str | None) -> str:
+    """The identity of the repo that is named or stood in; it has to be known already.
+
+    Raises MooringError if no workspace of it ever was.
+    """
+    place = repo_here(repo)
+    row = next((row for row in registry.rows() if is_repo(row, place)), None)
+    if row:
+        return row.repo
+    if found := parse_source(place).identity:
+        return found
+    raise MooringError(
+        f"Cannot tell what {place} is called: no workspace of it was made yet",
+        command("mooring", "new", "TOPIC", "--repo", place, "--launch", "none"),
+    )
 
 
 def missing(registry: Registry, wanted: Meant) -> MooringError:

@@ -8,20 +8,36 @@ from typing import Any
 import msgspec
 
 from .. import runner
-from ..errors import MooringError, command
+from ..claude import hooks
+from ..errors import MooringError, OccupiedError, command, usage
 from ..model import Record
+from ..registry import Registry
 from . import launch
 from .answer import of_record
+from .lookup import Meant, is_repo, standing_in
 
 
-class Made(msgspec.Struct, frozen=True):
+class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What a provision came to, or in a dry run would come to."""
 
     record: Record | None
     """None in a dry run of a repo that isn't on the target yet."""
+    session: str
+    """The id of its conversation."""
+    transcript: str
+    """The path of the session's transcript, '' if there is none."""
+    continues: bool
+    """Whether there is none, but one other conversation that the worktree holds."""
+    flags: tuple[str, ...]
+    """Arguments that Claude needs there."""
+    head: str
+    """What is checked out: `refs/heads/…`, or a commit; '' where nothing is yet."""
+    origin: str
+    """The topic whose conversation is forked here, '' if none is."""
+    prompt: str
+    """The file with what to say first, '' for nothing."""
     changed: tuple[str, ...]
     dry: bool
-    has_transcript: bool
     intentions: tuple[str, ...]
     """What would be done, a sentence each."""
 
@@ -31,39 +47,94 @@ class Made(msgspec.Struct, frozen=True):
         if self.dry:
             for unknown in ("session", "ports", "commit", "state"):
                 base.pop(unknown, None)
+        elif self.record:
+            base["session"] = self.session
         return {**base, "changed": list(self.changed), "dry_run": self.dry}
 
 
 def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool = False) -> Made:
-    """Have the workspace. Raises MooringError with the reason if it can't be had."""
+    """Have the workspace.
+
+    Raises MooringError with the reason if it can't be had; OccupiedError, before anything is
+    changed, if a conversation is to begin where there is one.
+    """
     outcome = runner.run("workspace", data, report, dry=dry)
     workspace = outcome.workspace
     record = workspace.record
     if dry:
         record = None if workspace.pending else workspace.wanted
+    if record is None:
+        return _unknown(outcome.changed, workspace.intentions())
+    plan, session = workspace.plan, workspace.session
+    transcript = workspace.observed.session.of(session)
+    found = workspace.observed.worktree.registered
+    flagged = plan.settings == hooks.FLAG_SETTINGS
     return Made(
-        record,
-        outcome.changed,
-        dry,
-        bool(record and workspace.observed.session.transcripts),
-        workspace.intentions() if dry else (),
+        record=record,
+        session=session,
+        transcript=transcript.path if transcript else "",
+        continues=workspace.continues,
+        flags=("--settings", f"{plan.worktree}/{plan.settings}") if flagged else (),
+        head=found.head if found else "",
+        origin=record.parent if workspace.request.carry else "",
+        prompt=f"{plan.worktree}/{plan.prompt}" if workspace.request.prompt else "",
+        changed=outcome.changed,
+        dry=dry,
+        intentions=workspace.intentions() if dry else (),
     )
 
 
-def start(made: Made, args: tuple[str, ...]) -> launch.Start:
-    """Claude's first start in the workspace, with the id that was reserved.
+def _unknown(changed: tuple[str, ...], intentions: tuple[str, ...]) -> Made:
+    """A dry run of what can't be known before the repo is there."""
+    return Made(
+        record=None,
+        session="",
+        transcript="",
+        continues=False,
+        flags=(),
+        head="",
+        origin="",
+        prompt="",
+        changed=changed,
+        dry=True,
+        intentions=intentions,
+    )
 
-    Raises MooringError if the session has a conversation already: its id can't be given again.
+
+def stacked(registry: Registry, wanted: Meant, base: str | None) -> dict[str, str]:
+    """Host data for a branch that begins at that of the workspace one stands in.
+
+    Raises MooringError where one stands in none, or in another repo's.
     """
+    row = standing_in(registry)
+    if row is None:
+        raise usage("Cannot stack: you stand in no workspace", "mooring cd TOPIC")
+    if base:
+        raise usage("Cannot stack and take another base: --stack is a base", "leave out --base")
+    if row.topic == wanted.topic and row.agent == (wanted.agent or row.agent):
+        raise usage(f"Cannot stack {row.topic!r} on itself", "mooring new OTHER-TOPIC --stack")
+    if wanted.repo and not is_repo(row, wanted.repo):
+        raise usage(f"Cannot stack on {row.topic!r}: it is of another repo", "leave out --repo")
+    return {"base": row.branch, "parent": row.topic}
+
+
+def with_arguments(error: OccupiedError, args: tuple[str, ...]) -> MooringError:
+    """The refusal, with hints that take Claude's arguments along."""
+    behind = f" {command('--', *args)}" if args else ""
+    hints = (hint.partition("    #") for hint in error.hints)
+    return MooringError(error.message, *(f"{a}{behind}{b}{c}" for a, b, c in hints))
+
+
+def start(made: Made, how: launch.Launch, *args: str) -> launch.Start:
+    """Claude in the workspace; by default its first start, with the id that was reserved."""
     record = made.record
     assert record
-    if made.has_transcript:
-        again = command("mooring", "resume", record.topic, *(["--", *args] if args else []))
-        raise MooringError(
-            f"Cannot start a new conversation in {record.topic!r}: its session "
-            f"{record.session} has one already",
-            again,
-        )
-    return launch.claude(
-        record, record.worktree, record.session, ["--session-id", record.session, *args]
+    ours = args or ("--session-id", made.session)
+    return launch.Start(
+        argv=launch.claude_argv(how, record.topic, *made.flags, *ours),
+        cwd=record.worktree,
+        env=launch.environment(record, made.session),
+        headless=how.headless,
+        session="" if made.continues else made.session,
+        stdin=made.prompt,
     )

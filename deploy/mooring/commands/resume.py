@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from ..claude import transcripts
 from ..model import Needs
 from . import launch
 from .new import Made, provision
+from .new import start as start_new
+
+Report = Callable[[str], None]
 
 
-def rebuild(
-    data: dict[str, Any], report: Callable[[str], None], *, launching: bool, dry: bool = False
-) -> Made:
-    """Have the workspace again. With `launching`, a conversation must be there to go on with.
+def rebuild(data: dict[str, Any], report: Report, how: launch.Launch, *, dry: bool = False) -> Made:
+    """Have the workspace again. If Claude is started, a conversation must be there to go on with.
 
     Raises MooringError, before anything is made, if there is none.
     """
-    needs = Needs.TRANSCRIPT if launching else Needs.RECORD
+    needs = Needs.RECORD
+    if how.starts:
+        needs = Needs.TRANSCRIPT if how.headless else Needs.CONVERSATION
     made = provision({**data, "needs": needs}, report, dry=dry)
     if made.record and "worktree" in made.changed:
         report(f"rebuilt {made.record.worktree} on branch {made.record.branch}")
     return made
 
 
-def start(made: Made, args: tuple[str, ...]) -> launch.Start:
-    """Claude going on with the recorded conversation."""
-    record = made.record
+def start(made: Made, how: launch.Launch, report: Report) -> launch.Start:
+    """Claude going on with the conversation; what that takes is said.
+
+    Raises MooringError if a transcript can't be brought to where an older Claude looks.
+    """
+    record, claude = made.record, how.claude
     assert record
-    return launch.claude(
-        record, record.worktree, record.session, ["--resume", record.session, *args]
-    )
+    assert claude
+    if made.continues:
+        report("no session was recorded here: going on with the only one that the worktree holds")
+        return start_new(made, how, "--continue")
+    report(f"resuming session {made.session}")
+    flags = []
+    if not is_home(made.transcript, record.worktree):
+        if not claude.finds_anywhere:
+            moved = transcripts.move(Path(made.transcript), record.worktree)
+            report(f"moved the transcript to {moved.parent}, where Claude {claude.text} looks")
+        if claude.knows_snapshot:
+            # Its frozen system prompt names the directory where the conversation began.
+            flags = ["--system-prompt-snapshot", "off"]
+    return start_new(made, how, "--resume", made.session, *flags)
+
+
+def is_home(transcript: str, worktree: str) -> bool:
+    """Whether a transcript is in the project directory of the worktree itself."""
+    return Path(transcript).parent.name == transcripts.slug(os.path.realpath(worktree))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..errors import MooringError, command
-from ..registry import Registry
+from ..registry import Registry, Row
 from . import launch
 from .lookup import LOCAL, Meant, find, missing
 
 
-def in_workspace(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.Start:
-    """The command in the workspace, as the index knows it.
+def here(registry: Registry, wanted: Meant) -> Row:
+    """The workspace, if it is there, on this host.
 
     Raises MooringError if there is no such workspace, or it ended.
     """
@@ -17,10 +17,19 @@ def in_workspace(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> la
     if row is None:
         raise missing(registry, wanted)
     if row.host != LOCAL:
-        raise MooringError(f"Cannot run in {row.topic!r}: it is on {row.host}")
+        raise MooringError(f"Cannot enter {row.topic!r}: it is on {row.host}")
     if row.state == "ended":
         raise MooringError(
-            f"Cannot run in {row.topic!r}: it has ended",
+            f"Cannot enter {row.topic!r}: it has ended",
             command("mooring", "resume", row.topic, "--agent", row.agent, "--launch", "none"),
         )
+    return row
+
+
+def in_workspace(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.Start:
+    """The command in the workspace, as the index knows it.
+
+    Raises MooringError if there is no such workspace, or it ended.
+    """
+    row = here(registry, wanted)
     return launch.Start(argv, row.worktree, launch.environment(row, row.session))

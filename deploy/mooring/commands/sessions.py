@@ -1,25 +1,84 @@
-"""`mooring sessions`: the conversations, with the workspace each belongs to."""
+"""`mooring sessions`: the conversations of a topic, of a pipeline, or all of a repo's in the store."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ..registry import Registry
+from ..claude import transcripts
+from ..errors import MooringError, usage
+from ..model import SESSION
+from ..registry import Registry, Row, SessionRow
 from .lookup import Meant, is_repo
+from .states import Sight
 
 
 def sessions(registry: Registry, wanted: Meant | None) -> list[dict[str, Any]]:
-    """The sessions of one topic, or of all, newest first; times in seconds since the epoch."""
-    rows = registry.sessions(wanted.topic if wanted else "", wanted.agent if wanted else "")
-    if wanted and wanted.repo:
-        repos = {row.repo for row in registry.rows(wanted.topic) if is_repo(row, wanted.repo)}
-        rows = [row for row in rows if row.repo in repos]
-    return [{**msgspec.structs.asdict(row), "state": _state(row)} for row in rows]
+    """The sessions of one topic, a pipeline, or all, newest first; times in epoch seconds."""
+    sight = Sight(registry)
+    rows = registry.sessions(wanted.topic, wanted.agent) if wanted else registry.sessions()
+    if wanted:
+        rows = [row for row in rows if _is_meant(registry, row, wanted)]
+    return [{**msgspec.structs.asdict(row), "state": sight.state(row)} for row in rows]
 
 
-def _state(row: Any) -> str:
-    if row.cleared_at:
-        return "cleared"
-    return "recorded" if row.captured_at else "reserved"
+def _is_meant(registry: Registry, row: SessionRow, wanted: Meant) -> bool:
+    owners = [item for item in registry.rows(row.topic, row.agent) if item.repo == row.repo]
+    if wanted.pipeline and not any(item.pipeline == wanted.pipeline for item in owners):
+        return False
+    return not wanted.repo or any(is_repo(item, wanted.repo) for item in owners)
+
+
+def stored(registry: Registry, repo: Path) -> list[dict[str, Any]]:
+    """Every conversation of a repo that the store on this host has, newest first.
+
+    `repo` is its main checkout, or any worktree of it.
+    """
+    rows = [row for row in registry.rows() if is_repo(row, str(repo))]
+    ours = {(row.repo, row.agent, row.topic) for row in rows}
+    known = {row.session_id: row for row in registry.sessions()}
+    own = [key for key, row in known.items() if (row.repo, row.agent, row.topic) in ours]
+    sight = Sight(registry)
+    found = transcripts.of_repo(transcripts.store(), _places(rows, repo), own)
+    return [
+        {
+            **msgspec.structs.asdict(item),
+            "modified": int(item.modified),
+            "topic": known[item.session_id].topic if item.session_id in known else "",
+            "state": sight.state(known[item.session_id])
+            if item.session_id in known
+            else "recorded",
+        }
+        for item in found
+    ]
+
+
+def _places(rows: list[Row], repo: Path) -> list[str]:
+    """Where conversations of the repo happen: its checkouts, and where its worktrees go."""
+    sources = {str(repo), *(row.source for row in rows if row.source.startswith("/"))}
+    beside = {f"{source.removesuffix('.git')}.worktrees" for source in sources}
+    return sorted({*sources, *beside, *(row.worktree for row in rows)})
+
+
+def resolve(registry: Registry, said: str, repo: Path | None) -> str:
+    """The id of the session that is meant: in full, or by a beginning that only one has.
+
+    Raises MooringError, listing them, if several begin so, or none.
+    """
+    if SESSION.fullmatch(said):
+        return said
+    if not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", said):
+        raise usage(f"Cannot use {said!r} as a session: it must be its id, or 4 or more of it")
+    known = {row.session_id for row in registry.sessions()}
+    if repo:
+        known |= {item["session_id"] for item in stored(registry, repo)}
+    found = sorted(item for item in known if item.startswith(said))
+    if len(found) != 1:
+        many = "\n".join([f"Cannot tell which session {said!r} is meant:", *found])
+        raise MooringError(
+            many if found else f"There is no session {said!r}", "mooring sessions --all"
+        )
+    return found[0]

@@ -2,26 +2,77 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from ..registry import Registry
+from ..errors import command
+from ..registry import Registry, Row
 from .answer import of_row
-from .lookup import Meant, data_of, find, missing
+from .lookup import LOCAL, Meant, data_of, find
+from .states import Sight
 
 
-def status(registry: Registry, wanted: Meant) -> dict[str, Any]:
-    """One workspace and its session, from the index alone. Raises MooringError if there is none."""
-    row = find(registry, wanted)
-    if row is None:
-        raise missing(registry, wanted)
-    sessions = [item for item in registry.sessions(row.topic, row.agent) if item.repo == row.repo]
-    session = next((item for item in sessions if item.session_id == row.session), None)
+def status(registry: Registry, row: Row) -> dict[str, Any]:
+    """One workspace and its session, from the index, and for a stacked one from git."""
+    session = registry.session(row.session)
     return {
         **of_row(row),
+        "session_state": Sight(registry).state(session) if session else "reserved",
         "captured_at": session.captured_at if session else None,
         "cleared_at": session.cleared_at if session else None,
+        "parent": row.parent,
+        "rebase": _rebase(registry, row) if row.parent else "",
     }
+
+
+def _rebase(registry: Registry, row: Row) -> str:
+    """The command that rebases a stacked branch once its parent was merged; '' until then."""
+    rows = registry.rows(row.parent, row.agent)
+    parent = next((item for item in rows if item.repo == row.repo), None)
+    place = _repo(row)
+    if parent is None or place is None or row.state == "ended":
+        return ""
+    refs = (f"refs/heads/{parent.branch}", *_bases(parent))
+    found = dict(
+        line.split(" ", 1)[::-1]
+        for line in _git(place, "for-each-ref", "--format=%(objectname) %(refname)", *refs) or ()
+    )
+    tip = found.get(refs[0], parent.commit)
+    bases = [name for name in _bases(parent) if name in found]
+    if not bases or tip in ("", parent.start):  # it has nothing of its own to be merged
+        return ""
+    onto = next(
+        (name for name in bases if _git(place, "rev-list", "-1", tip, "--not", name) == []), ""
+    )
+    short = onto.removeprefix("refs/remotes/").removeprefix("refs/heads/")
+    return command("git", "-C", row.worktree, "rebase", "--onto", short, tip) if onto else ""
+
+
+def _bases(parent: Row) -> tuple[str, str]:
+    """Where a merge of the parent would show: as fetched, or in the local branch."""
+    return f"refs/remotes/origin/{parent.base}", f"refs/heads/{parent.base}"
+
+
+def _repo(row: Row) -> str | None:
+    """The repo's git directory on this host: never by the worktree, whose pointer isn't trusted."""
+    if row.host != LOCAL:
+        return None
+    if row.source.startswith("/"):
+        inside = Path(row.source) / ".git"
+        return str(inside if inside.is_dir() else row.source)
+    cache = Path.home() / ".local/share/mooring/cache" / f"{row.repo}.git"
+    return str(cache) if cache.is_dir() else None
+
+
+def _git(place: str, *args: str) -> list[str] | None:
+    """The lines git says, None if it fails."""
+    quiet = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+    done = subprocess.run(
+        ["git", *quiet, f"--git-dir={place}", *args], capture_output=True, text=True, check=False
+    )
+    return None if done.returncode else done.stdout.splitlines()
 
 
 def check(registry: Registry, wanted: Meant, report: Callable[[str], None]) -> list[str]:

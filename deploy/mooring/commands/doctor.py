@@ -1,0 +1,155 @@
+"""`mooring doctor`: whether conversations here are recorded, found again, and kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..claude import events, hooks, transcripts
+from ..claude.version import INSTALL, OLDEST, installed
+from ..errors import MooringError
+from ..registry import Registry
+from .lookup import LOCAL
+
+DEFAULT_DAYS = 30
+KEEP_DAYS = 3650
+FIX = "mooring doctor --keep-transcripts"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at: `ok`, `warn` or `fail`, in a sentence, and what helps."""
+
+    what: str
+    state: str
+    text: str
+    hint: str = ""
+
+
+def doctor(registry: Registry) -> list[Finding]:
+    """Everything that is looked at, in order."""
+    return [finding for look in CHECKS for finding in look(registry)]
+
+
+def _store(registry: Registry) -> Iterator[Finding]:
+    store = transcripts.store()
+    if not store.is_dir():
+        yield Finding("store", "ok", f"{store} isn't there yet: Claude makes it at its first start")
+    elif not os.access(store, os.W_OK | os.X_OK):
+        yield Finding("store", "fail", f"{store} can't be written: no turn would be saved")
+    else:
+        mine = os.getuid()
+        others = [path for path in _projects(store) if path.stat().st_uid != mine]
+        if others:
+            text = f"{others[0]} belongs to somebody else: Claude can't read what is in it"
+            yield Finding("store", "warn", text)
+        else:
+            yield Finding("store", "ok", str(store))
+
+
+def _projects(store: Path) -> list[Path]:
+    try:
+        return [path for path in (store / "projects").iterdir() if path.exists()]
+    except OSError:
+        return []
+
+
+def _version(registry: Registry) -> Iterator[Finding]:
+    try:
+        claude = installed()
+    except MooringError as error:
+        yield Finding("claude", "warn", error.message, INSTALL)
+        return
+    if claude.version < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        text = f"{claude.text} is older than {oldest}, the oldest that was tried"
+        yield Finding("claude", "warn", text, INSTALL)
+    else:
+        where = "from any directory" if claude.finds_anywhere else "where it began"
+        yield Finding("claude", "ok", f"{claude.text}: finds a conversation {where}")
+
+
+def _hooks(registry: Registry) -> Iterator[Finding]:
+    rows = [row for row in registry.rows() if row.host == LOCAL and row.state == "ready"]
+    lacking = [row.topic for row in rows if not _has_hooks(Path(row.worktree))]
+    if lacking:
+        text = f"{', '.join(lacking[:5])}: conversations begun by hand there are not noticed"
+        yield Finding("hooks", "warn", text, f"mooring new {lacking[0]} --launch none")
+    else:
+        yield Finding("hooks", "ok", f"in {len(rows)} workspaces")
+    for path in _settings_files(registry):
+        if (_settings(path) or {}).get("disableAllHooks"):
+            yield Finding("hooks", "warn", f"{path} has disableAllHooks: nothing is recorded")
+    written = transcripts.store() / events.FILE
+    if written.parent.exists() and not os.access(written.parent, os.W_OK):
+        yield Finding("hooks", "fail", f"{written.parent} can't be written: nothing is recorded")
+
+
+def _has_hooks(worktree: Path) -> bool:
+    places = (worktree / hooks.SETTINGS, worktree / hooks.FLAG_SETTINGS)
+    found = (_settings(place) for place in places)
+    return any(item is not None and hooks.merged(item) == item for item in found)
+
+
+def _cleanup(registry: Registry) -> Iterator[Finding]:
+    path = transcripts.store() / "settings.json"
+    settings = _settings(path)
+    if settings is None and path.exists():
+        yield Finding("cleanup", "fail", f"{path} is not JSON")
+        return
+    days = (settings or {}).get("cleanupPeriodDays", DEFAULT_DAYS)
+    if isinstance(days, int) and days >= KEEP_DAYS // 10:
+        yield Finding("cleanup", "ok", f"transcripts are kept for {days} days")
+    else:
+        text = f"Claude deletes transcripts that were not written to for {days} days"
+        yield Finding("cleanup", "warn", text, FIX)
+
+
+def _settings_files(registry: Registry) -> list[Path]:
+    return [transcripts.store() / "settings.json"]
+
+
+def _settings(path: Path) -> dict[str, Any] | None:
+    """The settings in a file; None if there is none, or it isn't JSON of that shape."""
+    try:
+        settings = hooks.parse(path.read_bytes())
+    except OSError:
+        return None
+    return settings if isinstance(settings, dict) else None
+
+
+def plain(finding: Finding) -> dict[str, str]:
+    """A finding as plain data."""
+    return msgspec.structs.asdict(finding)
+
+
+Check = Callable[[Registry], Iterator[Finding]]
+CHECKS: tuple[Check, ...] = (_store, _version, _hooks, _cleanup)
+
+
+def keep_transcripts() -> Path:
+    """Have Claude keep transcripts for ten years: one key in its user settings; returns the file.
+
+    Raises MooringError, and changes nothing, if that isn't JSON or can't be written.
+    """
+    path = Path(os.path.realpath(transcripts.store() / "settings.json"))
+    settings = _settings(path)
+    if settings is None and path.exists():
+        raise MooringError(f"Cannot change {path}: it is not a JSON object")
+    text = json.dumps(
+        {**(settings or {}), "cleanupPeriodDays": KEEP_DAYS}, indent=2, ensure_ascii=False
+    )
+    stage = path.with_name(f"{path.name}.mooring-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stage.write_text(text + "\n")
+        stage.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
+        stage.replace(path)
+    except OSError as error:
+        stage.unlink(missing_ok=True)
+        raise MooringError(f"Cannot change {path}: {error.strerror}") from None
+    return path

@@ -1,0 +1,102 @@
+"""How Claude is started once a workspace is there: one table, one entry for each way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import platformdirs
+
+from ..claude.events import workspace_line
+from ..model import Record
+from ..registry import Registry, Row
+from . import launch, terminals
+from .lookup import LOCAL, Meant, find, missing
+from .new import Made
+
+Report = Callable[[str], None]
+Compose = Callable[[], launch.Start]
+Launcher = Callable[[Made, launch.Launch, Compose, Registry, Report], int]
+
+
+def _exec(
+    made: Made, how: launch.Launch, start: Compose, registry: Registry, report: Report
+) -> int:
+    """Become Claude, or for a headless turn wait for it."""
+    what = start()
+    report(f"starting {' '.join(what.argv[:3])} in {what.cwd}")
+    return launch.start(what, registry)
+
+
+def _in(terminal: str) -> Launcher:
+    """Have a window of that terminal multiplexer do it, by the same command again."""
+
+    def start(
+        made: Made, how: launch.Launch, start: Compose, registry: Registry, report: Report
+    ) -> int:
+        record = made.record
+        assert record
+        argv = _again(record, how, made)
+        registry.close()
+        return terminals.TERMINALS[terminal](_window(record, argv), report)
+
+    return start
+
+
+LAUNCHERS: dict[str, Launcher] = {"exec": _exec, "tmux": _in("tmux"), "zellij": _in("zellij")}
+"""By the word that `--launch` takes; `none` starts nothing."""
+
+
+def _again(record: Record, how: launch.Launch, made: Made) -> tuple[str, ...]:
+    """The command that starts Claude in this workspace, now that it is there."""
+    verb = (
+        ("resume", made.origin, "--fork", record.topic)
+        if made.origin
+        else (
+            "resume" if made.transcript or made.continues else "new",
+            record.topic,
+        )
+    )
+    prompt = ("--prompt", f"@{made.prompt}") if made.prompt else ()
+    where = ("--agent", record.agent, "--repo", record.source, "--launch", "exec")
+    return (*_mooring(), *verb, *where, *prompt, *(("--", *how.args) if how.args else ()))
+
+
+def _mooring() -> tuple[str, ...]:
+    """This program, by a path that holds where another PATH does."""
+    program = shutil.which(sys.argv[0])
+    return (os.path.abspath(program),) if program else (sys.executable, "-m", "mooring")
+
+
+def _window(record: Record, argv: tuple[str, ...]) -> terminals.Window:
+    key = workspace_line(record.target, record.key).replace(" ", "/")
+    layouts = Path(platformdirs.user_cache_dir("mooring")) / "layouts"
+    layouts.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return terminals.Window(
+        name=_name(record.agent, record.topic),
+        key=key,
+        cwd=record.worktree,
+        argv=argv,
+        layout=str(layouts / f"{sha256(key.encode()).hexdigest()[:24]}.kdl"),
+    )
+
+
+def _name(agent: str, topic: str) -> str:
+    return topic if agent == "dev" else f"{agent}@{topic}"
+
+
+def attach(registry: Registry, wanted: Meant, report: Report) -> int:
+    """Go to the window of a workspace. Raises MooringError if there is none."""
+    row = find(registry, wanted)
+    if row is None or row.host != LOCAL:
+        raise missing(registry, wanted)
+    registry.close()
+    return terminals.attach(_key(row), report, (row.topic, "--agent", row.agent))
+
+
+def _key(row: Row) -> str:
+    return workspace_line(row.target, row.key).replace(" ", "/")
