@@ -12,6 +12,7 @@ from .model import slug
 
 OURS = re.compile(
     r"WORK_(TOPIC|BRANCH|AGENT|REPO|ISSUE|PIPELINE_ID)|PORT(_[A-Z0-9_]+)?|CLAUDE_SESSION_ID"
+    r"|MOORING_FORK"
 )
 """Names that never leak from one workspace's environment into another's."""
 

@@ -15,6 +15,9 @@ SETTINGS = ".claude/settings.local.json"
 FLAG_SETTINGS = ".mooring/claude-settings.json"
 """Where the hooks are instead if `SETTINGS` is the repo's own: for ``claude --settings``."""
 
+FORK = "MOORING_FORK"
+"""In Claude's environment for a fork: the id it is forked from, a colon, and its own."""
+
 TAG = ": mooring;"
 """What each of our commands begins with: a no-op, by which they are known again."""
 
@@ -25,11 +28,13 @@ COMMAND = (
     " case $d in */*) d=${d%/*} ;; *) exit 0 ;; esac; done;"
     " umask 077; m=${CLAUDE_CONFIG_DIR:-$HOME/.claude}/mooring;"
     ' { IFS= read -r j; IFS= read -r w <"$d/.mooring/workspace";'
+    """ s=${j#*'"session_id":'}; s=${s#*'"'}; s=${s%%'"'*};"""
+    # Claude Code 2.1.197 names a fork by the id that it was forked from.
+    ' case ${MOORING_FORK-} in "$s:"*) t=${MOORING_FORK#*:}; j=${j%%"$s"*}$t${j#*"$s"}; s=$t ;; esac;'
     ' [ -d "$m" ] || mkdir -p "$m";'
     # One write, so that two sessions never mix their lines.
     """ printf '{"at":%s,"workspace":"%s","hook":%s}\\n' "$(date +%s)" "$w" "$j" """
     '>>"$m/events.jsonl";'
-    """ s=${j#*'"session_id":'}; s=${s#*'"'}; s=${s%%'"'*};"""
     """ case $j in *'"SessionStart"'*) case $s in *[!0-9a-f-]*) ;;"""
     " ????????-????-????-????-????????????)"
     # Somebody may have put a symlink there: never write through one.

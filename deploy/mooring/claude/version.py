@@ -81,7 +81,13 @@ def installed() -> Claude:
 def _ask(program: str) -> tuple[int, ...]:
     try:
         done = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=_SECONDS, check=False
+            [program, "--version"],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MooringError(f"Cannot ask {program} for its version: {error}", INSTALL) from None

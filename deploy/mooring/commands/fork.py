@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from ..claude import hooks
 from ..errors import MooringError, command
 from ..model import Needs
 from ..registry import Registry
@@ -63,4 +66,6 @@ def start(made: Made, how: launch.Launch, origin: Made) -> launch.Start:
     anywhere = how.claude.finds_anywhere or is_home(origin.transcript, made.record.worktree)
     snapshot = ("--system-prompt-snapshot", "off") if how.claude.knows_snapshot else ()
     args = ("--resume", origin.session if anywhere else origin.transcript, "--fork-session")
-    return start_new(made, how, *args, "--session-id", made.session, *snapshot)
+    what = start_new(made, how, *args, "--session-id", made.session, *snapshot)
+    env = {**what.env, hooks.FORK: f"{origin.session}:{made.session}"}
+    return msgspec.structs.replace(what, env=env)

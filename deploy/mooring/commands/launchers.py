@@ -75,7 +75,6 @@ def _mooring() -> tuple[str, ...]:
 def _window(record: Record, argv: tuple[str, ...]) -> terminals.Window:
     key = workspace_line(record.target, record.key).replace(" ", "/")
     layouts = Path(platformdirs.user_cache_dir("mooring")) / "layouts"
-    layouts.mkdir(parents=True, exist_ok=True, mode=0o700)
     return terminals.Window(
         name=_name(record.agent, record.topic),
         key=key,

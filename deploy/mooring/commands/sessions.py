@@ -1,4 +1,4 @@
-"""`mooring sessions`: the conversations of a topic, of a pipeline, or all of a repo's in the store."""
+"""`mooring sessions`: the conversations of a topic, a pipeline, or all of a repo's in the store."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ import msgspec
 
 from ..environment import OURS
 from ..errors import MooringError, command
-from ..generate import templates
 
 Report = Callable[[str], None]
 SECONDS = 30
@@ -217,10 +216,16 @@ _NO_WINDOWS = re.compile(
     r"no server running on |error connecting to .* \(No such file or directory|no current target"
 )
 _KEPT = """\
+goes_on() {
+    [ $status -gt 128 ] && kill -0 %% 2>/dev/null || return 0
+    fg >/dev/null
+    status=$?
+    goes_on
+}
 set -m
 "$@"
 status=$?
-while [ $status -gt 128 ] && kill -0 %% 2>/dev/null; do fg >/dev/null; status=$?; done
+goes_on
 [ $status = 0 ] && exit
 tmux set-option -p -t "$TMUX_PANE" @mooring_ended $status
 printf '\n[ended with status %s: Enter closes this window] ' $status
@@ -230,7 +235,7 @@ read -r _
 
 Not by `remain-on-exit`: tmux before 3.6, where it is built with utempter, misses how a command
 ended (shown: 17 of 30) and leaves a frozen window. A command that stops itself goes on at once, as
-it would as tmux's own child: there is no shell here to say `fg` in."""
+it would as tmux's own child: nobody can say `fg` here. Not in a loop: bash leaves it on a stop."""
 
 
 def _tmux_find(key: str) -> Place | None:
@@ -381,6 +386,8 @@ def layout(window: Window, tab: str) -> str:
     """
     import jinja2
     from jinja2.sandbox import SandboxedEnvironment
+
+    from ..generate import templates
 
     environment = SandboxedEnvironment(
         loader=jinja2.FileSystemLoader(templates()),
