@@ -226,7 +226,8 @@ def resume(
         made = making.provision(data, ui.narrate, dry=dry_run)
         return _made(made, as_json, how, lambda: forking.start(made, how, origin))
     data = lookup.data_of(registry, wanted)
-    data |= {"base": base, "branch": branch, "new_worktree": new_worktree, "prompt": said}
+    data |= {"base": base or data.get("base"), "branch": branch or data.get("branch")}
+    data |= {"new_worktree": new_worktree, "prompt": said}
     if session:
         data["session"] = sessions.resolve(registry, session, lookup.main_checkout(data["repo"]))
     made = command.rebuild(data, ui.narrate, how, dry=dry_run)
@@ -414,7 +415,8 @@ def show_sessions(
         place = lookup.main_checkout(lookup.repo_here(repo))
         rows = command.stored(registry, place)
         columns = ("session_id", "state", "topic", "turns", "age", "branch", "first_prompt")
-        rows = [{**row, "age": ui.age(row["modified"])} for row in rows]
+        if not as_json:
+            rows = [{**row, **command.shown(row), "age": ui.age(row["modified"])} for row in rows]
     else:
         said = lookup.Said(topic, agent, repo, pipeline)
         rows = command.sessions(registry, lookup.meant_any(registry, said, ui.narrate))

@@ -77,7 +77,8 @@ class Workspace:
         """Ids of this agent and topic that the record on the target may not have."""
         request = self.request
         rows = self.registry.sessions(request.topic, request.agent)
-        ids = [request.session, *(row.session_id for row in rows if row.cleared_at is None)]
+        current = [row for row in rows if row.cleared_at is None] or rows[:1]
+        ids = [request.session, *(row.session_id for row in current)]
         return tuple(dict.fromkeys(filter(None, ids)))
 
     @property
@@ -141,7 +142,7 @@ class Workspace:
 
     def check(self) -> None:
         """Raise MooringError for whatever can be refused before anything is changed."""
-        if self.request.needs is not Needs.NOTHING:
+        if self.request.needs is not Needs.NOTHING and not self._anew:
             check_needs(self.request, self.observed, self.session, self._gone())
             self._check_session()
         if not self.pending:
@@ -152,16 +153,17 @@ class Workspace:
         row = self.registry.session(self.session) if self.session else None
         if row is None or row.captured_at is None or self.observed.session.of(self.session):
             return ""
-        last = time.strftime("%Y-%m-%d", time.localtime(row.seen_at or row.captured_at))
+        last, cleaned = row.seen_at or row.captured_at, self.observed.session.cleaned
+        went = f", and gone since Claude's clean-up of {_day(cleaned)}" if cleaned > last else ""
         return (
-            f"it had one, last written on {last}. Claude deletes those older than its "
-            "cleanupPeriodDays: mooring doctor"
+            f"it had one, last written to on {_day(last)}{went}. Claude deletes those older than "
+            "its cleanupPeriodDays: mooring doctor"
         )
 
     def _check_session(self) -> None:
         """Raise MooringError if somebody else runs the session, or has it as their own."""
         request, session = self.request, self.session
-        if request.needs is Needs.RECORD or request.fresh or not session:
+        if request.needs is Needs.RECORD or self._anew or not session:
             return
         running = self.observed.session.process(session)
         if running:
@@ -172,17 +174,25 @@ class Workspace:
                 command("mooring", "attach", *request.words, note="if it is in tmux or Zellij"),
                 command("mooring", "resume", *request.words, "--fork", f"{request.topic[:60]}-2"),
             )
-        observed = self.observed
-        target = observed.target.id
-        key = Key(observed.repo.identity, request.agent, request.topic)
-        holder = self.registry.holder(session, target, key) if request.session else None
-        if holder:
+        if holder := self._holder:
             raise MooringError(
                 f"Cannot go on with session {session} in {request.topic!r}: it is that of the "
                 f"workspace {holder!r}",
                 command("mooring", "resume", holder),
                 command("mooring", "resume", holder, "--fork", request.topic),
             )
+
+    @property
+    def _holder(self) -> str | None:
+        """The topic of another live workspace that has our session as its own, if there is one."""
+        request, observed = self.request, self.observed
+        key = Key(observed.repo.identity, request.agent, request.topic)
+        return self.registry.holder(self.session, observed.target.id, key)
+
+    @property
+    def _anew(self) -> bool:
+        """Whether another conversation is to begin than the one that was here."""
+        return self.request.fresh or (not self.request.needs.resumes and self._holder is not None)
 
     def check_end(self) -> None:
         """Raise MooringError if there is nothing to end, or if ending would lose something."""
@@ -218,8 +228,10 @@ class Workspace:
             return self.request.session
         if self.record:
             return self.registry.current(self.record)
-        known = self._known_sessions()  # imported, and without a record yet
-        return known[0] if known else ""
+        rows = self.registry.sessions(self.request.topic, self.request.agent)
+        ours = [row for row in rows if row.repo == self.observed.repo.identity]
+        current = [row for row in ours if row.cleared_at is None] or ours
+        return current[0].session_id if current else ""  # imported, and without a record yet
 
     @property
     def continues(self) -> bool:
@@ -235,7 +247,7 @@ class Workspace:
             return ""
         if self.request.session or not self.record:
             return self.session
-        if self.request.fresh and self.observed.session.of(self.session):
+        if self._anew and self.observed.session.of(self.session):
             return self._fresh
         return ""
 
@@ -315,6 +327,10 @@ class Workspace:
             if note not in self._told:
                 self._told.add(note)
                 self.report(note)
+
+
+def _day(at: int) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(at))
 
 
 def text_sum(text: str) -> str:

@@ -202,7 +202,7 @@ def check_needs(request: Request, observed: Observed, session: str, gone: str) -
     transcript is gone, if it ever had one.
     """
     topic, words, needs = request.topic, request.words, request.needs
-    if needs is Needs.VACANCY and not request.fresh and observed.session.of(session):
+    if needs is Needs.VACANCY and observed.session.of(session):
         raise OccupiedError(
             f"Cannot start a new conversation in {topic!r}: its session {session} has one already",
             command("mooring", "resume", *words),
@@ -215,7 +215,11 @@ def check_needs(request: Request, observed: Observed, session: str, gone: str) -
             f"Cannot resume {topic!r}: there is no workspace and no session of that name",
             "mooring list --all",
         )
-    if needs is Needs.RECORD or observed.session.of(session) or continues(request, observed, gone):
+    if (
+        (needs is Needs.RECORD and not request.session)
+        or observed.session.of(session)
+        or continues(request, observed, gone)
+    ):
         return
     raise MooringError(
         f"Cannot resume {topic!r}: Claude has no transcript of its session {session} in "

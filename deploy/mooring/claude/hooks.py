@@ -30,7 +30,8 @@ COMMAND = (
     ' { IFS= read -r j; IFS= read -r w <"$d/.mooring/workspace";'
     """ s=${j#*'"session_id":'}; s=${s#*'"'}; s=${s%%'"'*};"""
     # Claude Code 2.1.197 names a fork by the id that it was forked from.
-    ' case ${MOORING_FORK-} in "$s:"*) t=${MOORING_FORK#*:}; j=${j%%"$s"*}$t${j#*"$s"}; s=$t ;; esac;'
+    ' case ${MOORING_FORK-} in "$s:"*)'
+    ' t=${MOORING_FORK#*:}; j=${j%%"$s"*}$t${j#*"$s"}; s=$t ;; esac;'
     ' [ -d "$m" ] || mkdir -p "$m";'
     # One write, so that two sessions never mix their lines.
     """ printf '{"at":%s,"workspace":"%s","hook":%s}\\n' "$(date +%s)" "$w" "$j" """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ..claude.events import workspace_line
 from ..errors import MooringError, command, usage
 from ..model import check_agent, check_pipeline, check_topic
 from ..registry import Registry, Row
-from ..repo import parse_source
+from ..repo import parse_source, path_identity
 
 Report = Callable[[str], None]
 LOCAL = "@local"
@@ -215,12 +216,22 @@ def data_of(registry: Registry, wanted: Meant) -> dict[str, object]:
     repo = wanted.repo or _here()
     if not repo:
         raise missing(registry, wanted)
+    agent = wanted.agent or "dev"
     return {
         "topic": wanted.topic,
-        "agent": wanted.agent or "dev",
+        "agent": agent,
         "repo": repo,
         "named_repo": wanted.named_repo,
+        **_imported(registry, wanted.topic, agent, repo),
     }
+
+
+def _imported(registry: Registry, topic: str, agent: str, repo: str) -> dict[str, object]:
+    """Branch and base of a session that another tool recorded, and no workspace was made for."""
+    rows = [row for row in registry.sessions(topic, agent) if not row.target]
+    if not rows or identity(registry, repo) != rows[0].repo:
+        return {}
+    return {"branch": rows[0].branch, "base": rows[0].base_ref}
 
 
 def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
@@ -281,20 +292,33 @@ def main_checkout(repo: object) -> Path:
 
 
 def identity(registry: Registry, repo: str | None) -> str:
-    """The identity of the repo that is named or stood in; it has to be known already.
-
-    Raises MooringError if no workspace of it ever was.
-    """
+    """The identity of the repo that is named or stood in. Raises MooringError if it is none."""
     place = repo_here(repo)
     row = next((row for row in registry.rows() if is_repo(row, place)), None)
     if row:
         return row.repo
     if found := parse_source(place).identity:
         return found
-    raise MooringError(
-        f"Cannot tell what {place} is called: no workspace of it was made yet",
-        command("mooring", "new", "TOPIC", "--repo", place, "--launch", "none"),
-    )
+    checkout = main_checkout(place)
+    inside = checkout / ".git"
+    git_dir = str(inside if inside.is_dir() else checkout)
+    origin = git(git_dir, "config", "--get", "remote.origin.url") or []
+    roots = git(git_dir, "rev-list", "--max-parents=0", "HEAD") or []
+    if not origin and not roots:
+        raise MooringError(f"Cannot tell which repo is meant: {place} is none, or has no commit")
+    return path_identity("".join(origin[:1]), "".join(roots[-1:]))
+
+
+def git(git_dir: str, *args: str) -> list[str] | None:
+    """The lines that git says of a repo on this host, None if it fails.
+
+    It runs nothing that the repo could have chosen, and needs the git directory itself: a
+    worktree's pointer to it isn't trusted.
+    """
+    quiet = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+    argv = ["git", *quiet, f"--git-dir={git_dir}", *args]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return None if done.returncode else done.stdout.splitlines()
 
 
 def missing(registry: Registry, wanted: Meant) -> MooringError:

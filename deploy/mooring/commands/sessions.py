@@ -56,6 +56,11 @@ def stored(registry: Registry, repo: Path) -> list[dict[str, Any]]:
     ]
 
 
+def shown(row: dict[str, Any]) -> dict[str, str]:
+    """What a person sees otherwise than a program: a turn count that is a lower bound."""
+    return {"turns": f"{row['turns']}{'' if row['turns_exact'] else '+'}"}
+
+
 def _places(rows: list[Row], repo: Path) -> list[str]:
     """Where conversations of the repo happen: its checkouts, and where its worktrees go."""
     sources = {str(repo), *(row.source for row in rows if row.source.startswith("/"))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,22 @@ from typing import Any
 from ..errors import command
 from ..registry import Registry, Row
 from .answer import of_row
-from .lookup import LOCAL, Meant, data_of, find
+from .lookup import LOCAL, Meant, data_of, find, git
 from .states import Sight
 
 
 def status(registry: Registry, row: Row) -> dict[str, Any]:
     """One workspace and its session, from the index, and for a stacked one from git."""
     session = registry.session(row.session)
+    rebase = _rebase(registry, row) if row.parent else ""
     return {
         **of_row(row),
         "session_state": Sight(registry).state(session) if session else "reserved",
         "captured_at": session.captured_at if session else None,
         "cleared_at": session.cleared_at if session else None,
         "parent": row.parent,
-        "rebase": _rebase(registry, row) if row.parent else "",
+        "parent_merged": bool(rebase),
+        "rebase": rebase,
     }
 
 
@@ -37,14 +38,14 @@ def _rebase(registry: Registry, row: Row) -> str:
     refs = (f"refs/heads/{parent.branch}", *_bases(parent))
     found = dict(
         line.split(" ", 1)[::-1]
-        for line in _git(place, "for-each-ref", "--format=%(objectname) %(refname)", *refs) or ()
+        for line in git(place, "for-each-ref", "--format=%(objectname) %(refname)", *refs) or ()
     )
     tip = found.get(refs[0], parent.commit)
     bases = [name for name in _bases(parent) if name in found]
     if not bases or tip in ("", parent.start):  # it has nothing of its own to be merged
         return ""
     onto = next(
-        (name for name in bases if _git(place, "rev-list", "-1", tip, "--not", name) == []), ""
+        (name for name in bases if git(place, "rev-list", "-1", tip, "--not", name) == []), ""
     )
     short = onto.removeprefix("refs/remotes/").removeprefix("refs/heads/")
     return command("git", "-C", row.worktree, "rebase", "--onto", short, tip) if onto else ""
@@ -64,15 +65,6 @@ def _repo(row: Row) -> str | None:
         return str(inside if inside.is_dir() else row.source)
     cache = Path.home() / ".local/share/mooring/cache" / f"{row.repo}.git"
     return str(cache) if cache.is_dir() else None
-
-
-def _git(place: str, *args: str) -> list[str] | None:
-    """The lines git says, None if it fails."""
-    quiet = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-    done = subprocess.run(
-        ["git", *quiet, f"--git-dir={place}", *args], capture_output=True, text=True, check=False
-    )
-    return None if done.returncode else done.stdout.splitlines()
 
 
 def check(registry: Registry, wanted: Meant, report: Callable[[str], None]) -> list[str]:

@@ -13,6 +13,7 @@ r_kept= # where an end keeps what a resume brings back
 probe_session() {{
   store=${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}
   say store "$store"
+  if [ -f "$store/.last-cleanup" ]; then say cleaned "$(size_and_time "$store/.last-cleanup")"; fi
   _ids="$sessions $r_session"
   if [ -n "$target_id" ] && [ -f "$store/$events_name" ]; then
     _lines=$(grep -F "\"workspace\":\"$target_id $agent $topic " "$store/$events_name" | tail -n 50)
@@ -83,6 +84,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[events.Event, ...]
     """What hooks recorded of this agent and topic, of any repo, oldest first."""
     running: tuple[live.Live, ...]
+    cleaned: int
+    """When Claude last deleted old transcripts (epoch seconds); 0 if it never did."""
     settings: bytes | None
     """The worktree's own settings, as they are."""
     kept_settings: bytes | None
@@ -115,6 +118,7 @@ def parse(
         held=None if held is None else _transcripts(held),
         events=tuple(events.parse(said.get("events", "").split("\n"))),
         running=tuple(item for item in running if item),
+        cleaned=int(said.get("cleaned", "0 0").split()[1]),
         settings=file("settings"),
         kept_settings=file("kept_settings"),
         source_settings=file("source_settings"),
