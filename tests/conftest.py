@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.claude.stub import MessagesStub
-from tests.support import Person, commit, make_home, make_person, make_repo
+from tests.support import CLAUDES, Person, commit, make_home, make_person, make_repo
 
 
 @pytest.fixture
@@ -58,3 +58,9 @@ def stub() -> Iterator[MessagesStub]:
 def claude_person(person: Person, stub: MessagesStub) -> Person:
     """The person, with the pinned Claude CLI on PATH, which talks to `stub`."""
     return person.with_claude(stub)
+
+
+@pytest.fixture(params=list(CLAUDES))
+def any_claude_person(request: pytest.FixtureRequest, person: Person, stub: MessagesStub) -> Person:
+    """`claude_person` with the current Claude CLI, and again with the oldest supported one."""
+    return person.with_claude(stub, request.param)

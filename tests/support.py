@@ -31,9 +31,22 @@ GIT_CONFIG = """\
 """
 
 
+# The Claude CLIs that the tests know: the variable that names another, and where the pinned one is.
+CLAUDES = {
+    "claude": ("MOORING_TEST_CLAUDE", PROJECT / "node_modules/.bin/claude"),
+    "claude-oldest": (
+        "MOORING_TEST_CLAUDE_OLDEST",
+        PROJECT / "node_modules/.oldest/node_modules/.bin/claude",
+    ),
+}
+
+
 def need(program: str) -> str:
-    """The path of a program; without it the test is skipped, or fails if MOORING_REQUIRE_ALL=1."""
-    found = _find_claude() if program == "claude" else _find(program)
+    """The path of a program; without it the test is skipped, or fails if MOORING_REQUIRE_ALL=1.
+
+    `claude` is the current version of the Claude CLI, `claude-oldest` the oldest that is supported.
+    """
+    found = _find_claude(program) if program in CLAUDES else _find(program)
     return found or lack(f"{program} is not installed")
 
 
@@ -48,10 +61,10 @@ def _find(program: str) -> str | None:
     return shutil.which(program, path=os.pathsep.join([os.environ["PATH"], *SYSTEM_PATH]))
 
 
-def _find_claude() -> str | None:
-    """The pinned Claude CLI; never one from PATH, which would be a person's own."""
-    pinned = PROJECT / "node_modules/.bin/claude"
-    return shutil.which(os.environ.get("MOORING_TEST_CLAUDE") or pinned)
+def _find_claude(program: str) -> str | None:
+    """A pinned Claude CLI; never one from PATH, which would be a person's own."""
+    variable, pinned = CLAUDES[program]
+    return shutil.which(os.environ.get(variable) or pinned)
 
 
 class RunOptions(TypedDict, total=False):
@@ -109,10 +122,13 @@ class Person:
     def git(self, *args: str | Path, **options: Unpack[RunOptions]) -> Done:
         return self.run("git", *args, **options)
 
-    def with_claude(self, stub: MessagesStub) -> Person:
-        """The same person with the pinned Claude CLI on PATH, which talks to the stub."""
-        directory = self.home / "claude-bin"
-        link(need("claude"), directory / "claude")
+    def with_claude(self, stub: MessagesStub, program: str = "claude") -> Person:
+        """The same person with a pinned Claude CLI on PATH as `claude`, which talks to the stub.
+
+        `program` is what `need` takes.
+        """
+        directory = self.home / f"{program}-bin"
+        link(need(program), directory / "claude")
         return replace(
             self,
             env=self.env

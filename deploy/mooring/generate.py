@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ENVRC_TEMPLATE = "envrc.j2"
 CONTEXT_TEMPLATE = "session-context.md.j2"
+SECTIONS = "\n## Task\n\n\n## Decisions\n\n\n## Blockers\n"
+"""What a context has below its generated part, until somebody writes there."""
 HIDDEN = (
     ".mooring/.gitignore",
     ".mooring/.stage.*",

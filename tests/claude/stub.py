@@ -8,9 +8,10 @@ ANTHROPIC_BASE_URL. The wire format is that of https://docs.claude.com/en/api/me
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,9 @@ class MessagesStub:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: list[Json] = []
+        self._pending = 0
+        self._free = threading.Event()
+        self._free.set()
         self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
@@ -38,6 +42,7 @@ class MessagesStub:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._free.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -52,11 +57,38 @@ class MessagesStub:
         with self._lock:
             return list(self._requests)
 
-    def record(self, request: Json) -> int:
-        """Keep a request body; returns its number, from 1."""
+    @property
+    def pending(self) -> int:
+        """How many of the requests have not been answered yet."""
+        with self._lock:
+            return self._pending
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Within it requests are recorded, but not answered before its end."""
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
+
+    @contextmanager
+    def answering(self, request: Json) -> Iterator[int]:
+        """Keep a request body, and wait while answers are held; gives its number, from 1."""
         with self._lock:
             self._requests.append(request)
-            return len(self._requests)
+            self._pending += 1
+            number = len(self._requests)
+        try:
+            self._free.wait()
+            yield number
+        finally:
+            with self._lock:
+                self._pending -= 1
+
+    def answer(self, request: Json) -> str:
+        """The text that one of `requests` is answered with."""
+        return _answer(next(n for n, asked in enumerate(self.requests, 1) if asked is request))
 
     def texts(self, request: Json) -> list[str]:
         """Every piece of text in the messages of a request, in order; not the system prompt."""
@@ -83,6 +115,11 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, stub: MessagesStub) -> None:
         self.stub = stub
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing for a client that is gone: tests kill Claude in the middle of an answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -111,8 +148,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: stdout and stderr are the tests'."""
 
     def _reply(self, request: Json) -> None:
-        number = self.server.stub.record(request)
-        message = _message(request, number)
+        with self.server.stub.answering(request) as number:
+            self._send_message(request, _message(request, number))
+
+    def _send_message(self, request: Json, message: Json) -> None:
         if not request.get("stream"):
             return self._send_json(200, message)
         events = "".join(
@@ -137,8 +176,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
+def _answer(number: int) -> str:
+    return f"stub reply {number}"
+
+
 def _message(request: Json, number: int) -> Json:
-    text = f"stub reply {number}"
+    text = _answer(number)
     return {
         "id": f"msg_stub_{number}",
         "type": "message",

@@ -77,6 +77,11 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def is_same(pid: int, began: str) -> bool:
+    """Whether the process that the kernel started then is there still."""
+    return is_alive(pid) and started(pid) == began
+
+
 def started(pid: int) -> str:
     """When the kernel started the process, as it counts; '' where /proc doesn't say."""
     try:

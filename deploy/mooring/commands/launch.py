@@ -135,7 +135,7 @@ def start(what: Start, registry: Registry) -> int:
 def _take_lease(what: Start, registry: Registry) -> None:
     """Have the right to write to the session; it stays with this process, whatever it becomes."""
     pid = os.getpid()
-    held = registry.lease(what.session, what.cwd, pid, live.started(pid), is_held)
+    held = registry.lease(what.session, what.cwd, pid, live.started(pid), live.is_same)
     if held:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held.at))
         raise MooringError(
@@ -143,11 +143,6 @@ def _take_lease(what: Start, registry: Registry) -> None:
             f"{held.holder} since {since}",
             command("mooring", "list"),
         )
-
-
-def is_held(pid: int, started: str) -> bool:
-    """Whether the process that took a lease is there still."""
-    return live.is_alive(pid) and live.started(pid) == started
 
 
 def _turn(what: Start, registry: Registry) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -315,6 +314,8 @@ def git(git_dir: str, *args: str) -> list[str] | None:
     It runs nothing that the repo could have chosen, and needs the git directory itself: a
     worktree's pointer to it isn't trusted.
     """
+    import subprocess  # only here: `list` does without
+
     quiet = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
     argv = ["git", *quiet, f"--git-dir={git_dir}", *args]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ from ..claude import hooks
 from ..errors import MooringError, OccupiedError, command, usage
 from ..model import Record
 from ..registry import Registry
-from . import launch
+from . import launch, prompt
 from .answer import of_record
 from .lookup import Meant, is_repo, standing_in
 
@@ -36,6 +36,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     """The topic whose conversation is forked here, '' if none is."""
     prompt: str
     """The file with what to say first, '' for nothing."""
+    intro: tuple[str, ...]
+    """An argument that the prompt needs in front of it."""
     changed: tuple[str, ...]
     dry: bool
     intentions: tuple[str, ...]
@@ -68,6 +70,7 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
     plan, session = workspace.plan, workspace.session
     transcript = workspace.observed.session.of(session)
     found = workspace.observed.worktree.registered
+    said = workspace.request.prompt
     flagged = plan.settings == hooks.FLAG_SETTINGS
     return Made(
         record=record,
@@ -77,7 +80,8 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
         flags=("--settings", f"{plan.worktree}/{plan.settings}") if flagged else (),
         head=found.head if found else "",
         origin=record.parent if workspace.request.carry else "",
-        prompt=f"{plan.worktree}/{plan.prompt}" if workspace.request.prompt else "",
+        prompt=f"{plan.worktree}/{plan.prompt}" if said else "",
+        intro=prompt.intro(said) if said else (),
         changed=outcome.changed,
         dry=dry,
         intentions=workspace.intentions() if dry else (),
@@ -95,6 +99,7 @@ def _unknown(changed: tuple[str, ...], intentions: tuple[str, ...]) -> Made:
         head="",
         origin="",
         prompt="",
+        intro=(),
         changed=changed,
         dry=True,
         intentions=intentions,
@@ -131,7 +136,7 @@ def start(made: Made, how: launch.Launch, *args: str) -> launch.Start:
     assert record
     ours = args or ("--session-id", made.session)
     return launch.Start(
-        argv=launch.claude_argv(how, record.topic, *made.flags, *ours),
+        argv=launch.claude_argv(how, record.topic, *made.flags, *ours, *made.intro),
         cwd=record.worktree,
         env=launch.environment(record, made.session),
         headless=how.headless,

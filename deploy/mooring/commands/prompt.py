@@ -9,6 +9,23 @@ from pathlib import Path
 from ..errors import MooringError, usage
 from ..model import MAX_PROMPT
 
+INTRO = "Prompt:"
+"""Said in front of a prompt that Claude Code would take for a command of its own."""
+
+_COMMAND = re.compile(r"\s*(/|[:\w!]{1,8}\s*$)")
+
+
+def intro(text: str) -> tuple[str, ...]:
+    """An argument that makes a prompt a message, whatever it begins with; none for most.
+
+    Measured: with 2.1.329 a text that begins with a slash, after blanks too, is run as a command,
+    one such as `exit` ends Claude, and one that begins with an invisible character isn't sent; with
+    words on the command line in front, all arrive as they are.
+    """
+    first = text.lstrip()[:1]
+    plain = first.isprintable() and not _COMMAND.match(text)
+    return () if plain else (INTRO,)
+
 
 def read(said: str | None) -> str:
     """The prompt: the text itself, the content of ``@FILE``, or with ``-`` of stdin; '' for none.

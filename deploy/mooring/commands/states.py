@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ..claude import live, transcripts
 from ..registry import Registry, SessionRow
-from .launch import is_held
 
 
 class Sight:
@@ -18,7 +17,7 @@ class Sight:
         """Look at Claude's pid files and at our leases."""
         self._registry = registry
         self._store = transcripts.store()
-        self._running = {*live.running(self._store), *registry.leases(is_held)}
+        self._running = {*live.running(self._store), *registry.leases(live.is_same)}
 
     def state(self, row: SessionRow) -> str:
         """`running`, `cleared`, `recorded` or `reserved`; a first transcript is noted."""

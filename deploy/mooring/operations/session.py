@@ -10,14 +10,12 @@ import msgspec
 from pyinfra.api.command import PyinfraCommand
 
 from ..claude import hooks
+from ..generate import SECTIONS
 from ..handle import Workspace, text_sum
 from ..model import Record
 from .claim import finish_script, record_names
 from .shell import call, later, run, step, told
 from .worktree import kept
-
-SECTIONS = "\n## Task\n\n\n## Decisions\n\n\n## Blockers\n"
-"""What a context has below its generated part, until somebody writes there."""
 
 SESSION_ID = ".mooring/session"
 
@@ -38,7 +36,11 @@ put_context() { # DEST HEAD: the head is new; what stood below it stays
 put_settings() { # DEST SEEN TEXT: the text, composed with what was there, if that is so still
   hidden "$1"
   _there=; if [ -f "$1" ] && [ ! -L "$1" ]; then _there=$(sha <"$1"); fi
-  [ "$_there" = "$2" ] || die "Cannot write $1: somebody has just changed it" "hint: run it again"
+  if [ "$_there" = "$(printf '%s' "$3" | sha)" ]; then return 0; fi
+  if [ "$_there" != "$2" ]; then
+    echo "left as it is: $1 (somebody has just changed it; the next run looks again)"
+    return 0
+  fi
   new_stage
   if [ -n "$_there" ]; then cp -p -- "$1" "$stage"; else chmod 600 "$stage"; fi
   printf '%s' "$3" >|"$stage" || die "Cannot write $1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 
 from pyinfra.api.command import PyinfraCommand
 
@@ -10,6 +11,7 @@ from ..claude import hooks
 from ..facts import record as record_file
 from ..facts import worktree as fact
 from ..facts.workspace import Observed
+from ..generate import SECTIONS
 from ..handle import Workspace, text_sum
 from ..loss import judge
 from ..model import Key, State
@@ -124,14 +126,17 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
 
 
 _REMOVE = r"""
-keep() { # NAME PATH: what somebody wrote there stays beside the record, for a resume
+keep() { # NAME PATH DULL: what somebody wrote there stays beside the record, for a resume
   if [ ! -f "$path/$2" ] || [ -L "$path/$2" ]; then return 0; fi
   (umask 077 && mkdir -p -- "$kept" && {
     if [ "$1" = context ] && grep -q '^<!-- mooring: ' "$path/$2"
     then sed '1,/^<!-- mooring: /d' "$path/$2"
     else cat -- "$path/$2"; fi
   } >"$kept/$1.new" && mv -f -- "$kept/$1.new" "$kept/$1") || die "Cannot keep $2"
+  if [ "$(sha <"$kept/$1")" = "$3" ]; then rm -f -- "$kept/$1"; fi # it says nothing of its own
+  rmdir -- "$kept" 2>/dev/null
 }
+
 nothing_own() { # whether other refs have all commits of the branch's tip
   _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$1" --not \
     --exclude="$branch" --branches --tags --remotes) && [ -z "$_own" ]
@@ -159,8 +164,9 @@ if [ -n "$w_admin" ]; then
     die "Cannot end: these submodules have commits that no remote has:" "$unpushed"; fi
   park "$w_admin" || die "Cannot end: the commits of the detached HEAD could not be kept"
   if [ -d "$path" ]; then
-    keep context "$context"
-    if [ -z "$(wt_git ls-files -- "$settings")" ]; then keep settings "$settings"; fi
+    keep context "$context" "$dull_context"
+    if [ -z "$(wt_git ls-files -- "$settings")" ]
+    then keep settings "$settings" "$dull_settings"; fi
     cd /
     mv -- "$path" "$trash" || die "Cannot remove $path"
   fi
@@ -205,6 +211,14 @@ def _context(observed: Observed) -> str:
     return next(places, CONTEXT[0])
 
 
+def _dull(observed: Observed) -> str:
+    """The sha256 of the worktree's settings if nobody added anything to them; else ''."""
+    session = observed.session
+    own = hooks.stripped(hooks.parse(session.settings or b""))
+    copied = hooks.stripped(hooks.parse(session.source_settings or b""))
+    return sha256(session.settings or b"").hexdigest() if own in ({}, copied) else ""
+
+
 def kept(root: str, key: Key) -> str:
     """The directory on the target with what an end keeps of a workspace."""
     return f"{root}/{record_file.path(key).removesuffix('.json')}.kept"
@@ -222,6 +236,8 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "branch": record.branch,
         "owned": "yes" if record.owns_branch else "",
         "context": _context(observed),
+        "dull_context": text_sum(SECTIONS),
+        "dull_settings": _dull(observed),
         "settings": hooks.SETTINGS,
         "kept": kept(observed.target.root, record.key),
         "judged": text_sum(observed.worktree.scan or ""),
