@@ -532,7 +532,7 @@ def unexpanded(path: str) -> str:
 @given(cwd=TEXT, tab=TEXT, argv=st.lists(TEXT, min_size=1))
 def test_the_layout_means_what_went_in(cwd: str, tab: str, argv: list[str]) -> None:
     window = terminals.Window("fix-login", KEY, cwd, tuple(argv), "")
-    (layout,) = ckdl.parse(terminals.layout(window, tab), version=1).nodes
+    (layout,) = ckdl.parse(terminals.zellij.layout(window, tab), version=1).nodes
     assert (layout.name, layout.args, layout.properties) == ("layout", [], {})
     template, made = layout.children
     assert template.name == "default_tab_template"
@@ -556,14 +556,14 @@ def test_the_layout_means_what_went_in(cwd: str, tab: str, argv: list[str]) -> N
 
 @given(TEXT)
 def test_a_kdl_string_is_one_line_and_has_no_way_out(text: str) -> None:
-    quoted = terminals.kdl_quote(text)
+    quoted = terminals.zellij.kdl_quote(text)
     assert quoted.isprintable()
     assert ckdl.parse(f"node {quoted}", version=1).nodes[0].args == [text]
 
 
 def test_text_that_kdl_cannot_say_is_refused() -> None:
     with pytest.raises(MooringError, match="not UTF-8"):
-        terminals.kdl_quote("a\udcff")
+        terminals.zellij.kdl_quote("a\udcff")
 
 
 # zellij: the command lines

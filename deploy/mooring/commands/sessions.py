@@ -11,7 +11,7 @@ import msgspec
 from ..claude import transcripts
 from ..errors import MooringError, usage
 from ..model import SESSION
-from ..registry import Registry, Row, SessionRow
+from ..registry import Registry, Row
 from .lookup import Meant, is_repo
 from .states import Sight
 
@@ -21,15 +21,18 @@ def sessions(registry: Registry, wanted: Meant | None) -> list[dict[str, Any]]:
     sight = Sight(registry)
     rows = registry.sessions(wanted.topic, wanted.agent) if wanted else registry.sessions()
     if wanted:
-        rows = [row for row in rows if _is_meant(registry, row, wanted)]
+        owners = {(item.repo, item.agent, item.topic): item for item in registry.rows()}
+        owned = ((row, owners.get((row.repo, row.agent, row.topic))) for row in rows)
+        rows = [row for row, owner in owned if _is_meant(owner, wanted)]
     return [{**msgspec.structs.asdict(row), "state": sight.state(row)} for row in rows]
 
 
-def _is_meant(registry: Registry, row: SessionRow, wanted: Meant) -> bool:
-    owners = [item for item in registry.rows(row.topic, row.agent) if item.repo == row.repo]
-    if wanted.pipeline and not any(item.pipeline == wanted.pipeline for item in owners):
-        return False
-    return not wanted.repo or any(is_repo(item, wanted.repo) for item in owners)
+def _is_meant(owner: Row | None, wanted: Meant) -> bool:
+    """Whether a session's workspace is of the pipeline and repo that are meant, if any are."""
+    if owner is None:
+        return not wanted.pipeline
+    in_pipeline = wanted.pipeline in ("", owner.pipeline)
+    return in_pipeline and (not wanted.repo or is_repo(owner, wanted.repo))
 
 
 def stored(registry: Registry, repo: Path) -> list[dict[str, Any]]:
