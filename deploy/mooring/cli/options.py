@@ -1,0 +1,106 @@
+"""Arguments and options that several commands take, and how the shell completes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from .. import ui
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class WithArguments(click.Command):
+    """A command that hands over whatever stands behind ``--``, untouched, as `arguments`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Cut off the part behind ``--`` before click looks at it."""
+        rest: list[str] = []
+        if "--" in args:
+            cut = args.index("--")
+            args, rest = args[:cut], args[cut + 1 :]
+        left = super().parse_args(ctx, args)
+        ctx.params["arguments"] = tuple(rest)
+        return left
+
+
+class WithDefault(click.Group):
+    """A group whose words, where they name none of its commands, go to the command `show`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `show` in front of what names no command."""
+        if not args or args[0] not in {*self.commands, "-h", "--help"}:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+def _topics(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    from ..commands import complete
+
+    return complete.topics(open_registry(), typed)
+
+
+def _agents(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    from ..commands import complete
+
+    return complete.agents(open_registry(), typed)
+
+
+def session_ids(context: click.Context, parameter: click.Parameter, typed: str) -> list[Any]:
+    """Ids of sessions that begin so, of the topic that is named if one is."""
+    from click.shell_completion import CompletionItem
+
+    from ..commands import complete
+
+    return [
+        CompletionItem(value, help=text)
+        for value, text in complete.sessions(open_registry(), context.params.get("topic"), typed)
+    ]
+
+
+def which(function: F) -> F:
+    """TOPIC, and what tells workspaces of one topic apart."""
+    function = click.argument("topic", required=False, shell_complete=_topics)(function)
+    function = click.option(
+        "--agent",
+        metavar="NAME",
+        shell_complete=_agents,
+        help="Who works there: $WORK_AGENT, or dev.",
+    )(function)
+    return click.option(
+        "--repo", metavar="URL|PATH", help="Which repo: $WORK_REPO, or the one you stand in."
+    )(function)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
+launch_option = click.option(
+    "--launch",
+    type=click.Choice(["exec", "tmux", "zellij", "none"]),
+    help="How to start Claude. Default: exec, on a terminal or if it gets arguments; else none.",
+)
+prompt_option = click.option(
+    "--prompt",
+    metavar="TEXT|@FILE|-",
+    help="What to say to Claude first; - reads stdin. Kept in .session-prompt.md.",
+)
+pipeline_option = click.option("--pipeline", metavar="ID", help="All workspaces of a pipeline.")
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Say what would be done; change nothing."
+)
+
+
+def meant_any(said: Any) -> Any:
+    """What is meant, where a pipeline can be. Raises a usage error where nothing is."""
+    from ..commands import lookup
+
+    found = lookup.meant_any(open_registry(), said, ui.narrate)
+    return found or lookup.meant(open_registry(), said, ui.narrate)
+
+
+def open_registry() -> Any:
+    """The registry of this process; imported only by commands that need it."""
+    from ..registry import opened
+
+    return opened()
