@@ -54,7 +54,7 @@ def test_new_killed_at_random(person: Person, many: Path) -> None:
     chance = random.Random(SEED)
     struck = 0
     for _ in range(KILLS):
-        delay = chance.uniform(0.35, 1.0) * whole
+        delay = chance.uniform(0.2, 1.0) * whole  # a busy machine may be faster by then
         struck += kill_after(start(person, "new", "fix-login", cwd=many), delay)
         assert_converges(person, many)
         person.mooring("end", "fix-login", cwd=many)
