@@ -274,6 +274,12 @@ class Workspace:
                 f"{record.branch!r} at {record.worktree}",
                 command("mooring", "new", *self.request.words),
             )
+        if self.request.session not in ("", record.session):
+            raise MooringError(
+                f"Cannot go on with session {self.request.session} in {plan.topic!r}: "
+                f"{record.by} has just begun another there",
+                command("mooring", "sessions", *self.request.words),
+            )
         self.finish(record, "claimed")
 
     def finish(self, record: Record, event: str) -> None:

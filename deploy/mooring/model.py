@@ -19,7 +19,7 @@ _LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
 _ISSUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_ISSUE_URL = re.compile(r"/(?:issues?|browse|work_items)/([A-Za-z0-9_-]+)")
+_ISSUE_URL = re.compile(r".*/(?:issues?|browse|work_items)/([A-Za-z0-9_-]+)")
 MAX_PROMPT = 1048576
 """The longest prompt, in bytes."""
 
@@ -228,7 +228,7 @@ def _session(name: str, value: object) -> str:
 def _issue(name: str, value: object) -> str:
     """An issue's key: `12`, `LIN-123`, or the one in an issue's URL."""
     text = _label(name, value).removeprefix("#")
-    found = _ISSUE_URL.search(text) if "://" in text else None
+    found = _ISSUE_URL.match(text) if "://" in text else None
     if "://" in text and not found:
         raise usage(
             f"Cannot use {_shown(text)} as {name}: that URL names no issue", f"{name} LIN-123"

@@ -6,6 +6,7 @@ Everything that can refuse does so here, before anything is claimed.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -134,7 +135,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     check_env(spec.env, names, port_names)
     record = _kept(request, observed)
     envrc = _place(ENVRC, observed, taken)
-    settings, settings_text, why = _settings(spec, observed)
+    settings, settings_text, why = _settings(observed)
     return Plan(
         repo=observed.repo.identity,
         source=observed.repo.source,
@@ -406,10 +407,25 @@ def _place(places: tuple[str, str], observed: Observed, taken: set[str]) -> str:
 
 def _owns_settings(observed: Observed) -> bool:
     """Whether the worktree's own settings are ours to write: git neither has nor shows them."""
-    return hooks.SETTINGS not in {*observed.repo.blobs, *observed.files.visible}
+    theirs = {*observed.repo.blobs, *observed.files.visible}
+    return hooks.SETTINGS not in theirs and not _linked(observed)
 
 
-def _settings(spec: Spec, observed: Observed) -> tuple[str, str, list[str]]:
+def _linked(observed: Observed) -> bool:
+    """Whether they lie behind a symlink: in the worktree, or one that the repo has."""
+    return observed.session.linked or bool(observed.repo.blobs.get(".claude"))
+
+
+_NOT_OURS: tuple[tuple[Callable[[Observed], bool], str], ...] = (
+    (_linked, "lies behind a symlink"),
+    (lambda seen: hooks.SETTINGS in seen.repo.blobs, "is the repo's own"),
+    (lambda seen: hooks.SETTINGS in seen.files.visible, "is one that git would show in the main checkout"),
+    (lambda seen: True, "is not JSON that hooks can be added to"),
+)
+"""Why the worktree's own settings get no hooks, the first that holds."""
+
+
+def _settings(observed: Observed) -> tuple[str, str, list[str]]:
     """Which file gets Claude's hooks, its text if that has to change, and what to say of it."""
     session = observed.session
     there = session.settings
@@ -420,13 +436,7 @@ def _settings(spec: Spec, observed: Observed) -> tuple[str, str, list[str]]:
         base = there if there is not None else copied or b""
     wanted = hooks.merged(hooks.parse(base)) if _owns_settings(observed) else None
     if wanted is None:
-        why = "is not JSON that hooks can be added to"
-        if not _owns_settings(observed):
-            why = (
-                "is the repo's own"
-                if hooks.SETTINGS in observed.repo.blobs
-                else ("is one that git would show in the main checkout")
-            )
+        why = next(text for says, text in _NOT_OURS if says(observed))
         note = (
             f"{hooks.SETTINGS} {why}: Claude gets its hooks by --settings, so that a `claude` "
             "started by hand there is not noticed"

@@ -62,6 +62,7 @@ def names(
         "text": record_file.text(record),
         "seen": sha256(seen).hexdigest() if seen else "",
         "wanted_state": record.state.value,
+        "reserves": "",
         "new_id": ID,
         "names": ports,
         "kept": "\n".join(f"{name}={port}" for name, port in (kept or {}).items()),
@@ -243,6 +244,17 @@ def test_a_session_is_kept_for_good(target: Target) -> None:
     again = claim(target, wanted(session=OTHER_SESSION, branch="anew"), seen=gone.encode())
     assert (again.session, again.branch, again.state) == (SESSION, "anew", State.PARTIAL)
     assert again.ports
+
+
+def test_another_session_is_reserved_where_one_is_asked_for(target: Target) -> None:
+    first = claim(target, wanted())
+    seen = path_of(target, first).read_bytes()
+    forked = msgspec.structs.replace(first, session=OTHER_SESSION, reserved=2000)
+    again = answer(
+        target.run(CLAIM, **names(target, forked, seen=seen) | {"reserves": "yes"}).stdout
+    )
+    assert (again.session, again.reserved) == (OTHER_SESSION, 2000)
+    assert path_of(target, first).read_text() == record_file.text(again)
 
 
 def test_a_record_that_ended_meanwhile_is_claimed_anew(target: Target) -> None:

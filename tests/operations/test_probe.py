@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mooring import script
+from mooring.claude import events, hooks, live
 from mooring.errors import MooringError
 from mooring.facts import record as record_file
 from mooring.facts import workspace as facts
 from mooring.facts.workspace import Observed, Question
-from mooring.model import State
+from mooring.model import Key, State
+from mooring.operations import worktree
 from tests.operations.scripts import tools
 from tests.support import Person, commit, make_repo
 from tests.unit.builders import SESSION, a_record
@@ -65,7 +70,7 @@ def answer(person: Person, asked: Question, **env: str) -> list[str]:
 def look(person: Person, source: Path | str, **changes: Any) -> Observed:
     """What the probe sees."""
     asked = question(source, **changes)
-    return facts.parse(answer(person, asked), asked.identity)
+    return facts.parse(answer(person, asked), asked)
 
 
 def head(person: Person, repo: Path) -> str:
@@ -404,6 +409,401 @@ def test_a_transcript(person: Person, repo: Path) -> None:
     assert (found.path, found.size) == (str(store / f"{SESSION}.jsonl"), 3)
 
 
+# The session in the store
+
+TARGET = a_record().target
+OTHER_SESSION = "00000000-0000-4000-8000-000000000002"
+THIRD_SESSION = "00000000-0000-4000-8000-000000000003"
+
+
+def claimed(person: Person, repo: Path) -> Path:
+    """A workspace on a target that has its id, and a name of its own in the worktree."""
+    path = workspace(person, repo)
+    (person.home / ".local/share/mooring/id").write_text(f"{TARGET}\n")
+    (path / ".mooring").mkdir()
+    (path / ".mooring/.gitignore").write_text("*\n")
+    line = events.workspace_line(TARGET, Key(look(person, repo).repo.identity, "dev", "fix-login"))
+    (path / ".mooring/workspace").write_text(f"{line}\n")
+    return path
+
+
+def transcript(store: Path, session: str, project: str = "-w", at: int = 2000) -> str:
+    """A transcript that was last written then; its path."""
+    path = store / "projects" / project / f"{session}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}\n")
+    os.utime(path, (at, at))
+    return str(path)
+
+
+def fire(person: Person, path: Path, session: str, *, shell: str = "sh", **more: str) -> None:
+    """What happens as Claude Code begins a conversation in the worktree."""
+    said = {"session_id": session, "hook_event_name": "SessionStart", "source": "startup", **more}
+    person.run(shell, "-c", hooks.COMMAND, cwd=path, input=json.dumps(said, ensure_ascii=False))
+
+
+def store_of(person: Person) -> Path:
+    return person.home / ".claude"
+
+
+def test_transcripts_of_every_session_that_is_named(person: Person, repo: Path) -> None:
+    """By the record, by the registry, and by a hook."""
+    path = claimed(person, repo)
+    fire(person, path, THIRD_SESSION)
+    store = store_of(person)
+    named = (SESSION, OTHER_SESSION, THIRD_SESSION)
+    paths = [transcript(store, id_, at=1000 + n) for n, id_ in enumerate(named)]
+    transcript(store, SESSION.replace("1", "9"))
+    seen = look(person, repo, sessions=(OTHER_SESSION, SESSION)).session
+    assert seen.store == str(store)
+    assert {item.path: item.modified for item in seen.transcripts} == {
+        each: 1000 + n for n, each in enumerate(paths)
+    }
+    for id_, each in zip(named, paths, strict=True):
+        found = seen.of(id_)
+        assert found
+        assert (found.path, found.session, found.size) == (each, id_, 3)
+    assert seen.of("none") is None
+
+
+def test_a_transcript_in_any_project_is_found(person: Person, repo: Path) -> None:
+    claimed(person, repo)
+    paths = {transcript(store_of(person), SESSION, name) for name in ("-a", "-b c", "-ü")}
+    assert {item.path for item in look(person, repo).session.transcripts} == paths
+
+
+def test_a_store_that_is_elsewhere(person: Person, repo: Path, tmp_path: Path) -> None:
+    claimed(person, repo)
+    path = transcript(tmp_path / "a store", SESSION)
+    env = {"CLAUDE_CONFIG_DIR": str(tmp_path / "a store")}
+    asked = question(repo)
+    seen = facts.parse(answer(person, asked, **env), asked).session
+    assert seen.store == env["CLAUDE_CONFIG_DIR"]
+    assert [item.path for item in seen.transcripts] == [path]
+
+
+def test_when_claude_last_cleaned_up(person: Person, repo: Path) -> None:
+    claimed(person, repo)
+    assert look(person, repo).session.cleaned == 0
+    store_of(person).mkdir()
+    (store_of(person) / ".last-cleanup").touch()
+    os.utime(store_of(person) / ".last-cleanup", (2000, 2000))
+    assert look(person, repo).session.cleaned == 2000
+
+
+def test_without_a_store_there_is_nothing(person: Person, repo: Path) -> None:
+    claimed(person, repo)
+    seen = look(person, repo, project="-w").session
+    assert (seen.transcripts, seen.held, seen.events, seen.running) == ((), (), (), ())
+    assert (seen.settings, seen.kept_settings, seen.source_settings) == (None, None, None)
+
+
+def test_what_the_worktrees_own_project_holds(person: Person, repo: Path) -> None:
+    claimed(person, repo)
+    store = store_of(person)
+    mine = {transcript(store, id_, "-w") for id_ in (SESSION, OTHER_SESSION)}
+    transcript(store, THIRD_SESSION, "-elsewhere")
+    (store / "projects/-w/empty.jsonl").touch()
+    held = look(person, repo, project="-w").session.held
+    assert held is not None
+    assert {item.path for item in held} == mine
+    assert look(person, repo, project="-nothing").session.held == ()
+    assert look(person, repo).session.held is None
+
+
+def test_what_hooks_recorded(person: Person, repo: Path) -> None:
+    path = claimed(person, repo)
+    fire(person, path, OTHER_SESSION, cwd=str(path))
+    fire(person, path / "app", THIRD_SESSION, source="clear", cwd="/größe \u2028/it's")
+    first, last = look(person, repo).session.events
+    assert (first.session, first.source, first.cwd) == (OTHER_SESSION, "startup", str(path))
+    assert (last.session, last.source, last.cwd) == (THIRD_SESSION, "clear", "/größe \u2028/it's")
+    assert first.key == last.key
+    assert (first.key.topic, first.target) == ("fix-login", TARGET)
+    assert (path / ".mooring/session").read_text() == f"{THIRD_SESSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "agent", "topic"),
+    [
+        (TARGET.replace("a", "b"), "dev", "fix-login"),
+        (TARGET, "reviewer", "fix-login"),
+        (TARGET, "dev", "fix-login-2"),
+        (TARGET, "dev", "fix"),
+    ],
+)
+def test_what_hooks_recorded_elsewhere_is_left_out(
+    person: Person, repo: Path, target: str, agent: str, topic: str
+) -> None:
+    path = claimed(person, repo)
+    line = events.workspace_line(target, Key("example.com/x/y", agent, topic))
+    (path / ".mooring/workspace").write_text(f"{line}\n")
+    fire(person, path, OTHER_SESSION)
+    transcript(store_of(person), OTHER_SESSION)
+    seen = look(person, repo).session
+    assert (seen.events, seen.transcripts) == ((), ())
+
+
+def test_only_the_last_events_travel(person: Person, repo: Path) -> None:
+    path = claimed(person, repo)
+    fire(person, path, OTHER_SESSION)
+    file = store_of(person) / events.FILE
+    (line,) = file.read_text().splitlines()
+    said = json.loads(line)
+    lines = [json.dumps(said | {"at": at}, separators=(",", ":")) for at in range(1000, 1200)]
+    file.write_text("\n".join(lines) + "\n")
+    assert [event.at for event in look(person, repo).session.events] == list(range(1150, 1200))
+
+
+@pytest.mark.parametrize("junk", [b"junk\n", b"\xff\xfe\n", b"\0\0\0\n", b"[" * 9999 + b"\n"])
+def test_junk_among_the_events_hides_none(person: Person, repo: Path, junk: bytes) -> None:
+    """A machine that lost power leaves NULs at a file's end; grep takes such a file for binary."""
+    path = claimed(person, repo)
+    fire(person, path, OTHER_SESSION)
+    with (store_of(person) / events.FILE).open("ab") as file:
+        file.write(junk)
+    fire(person, path, THIRD_SESSION)
+    transcript(store_of(person), THIRD_SESSION)
+    seen = look(person, repo).session
+    assert [event.session for event in seen.events] == [OTHER_SESSION, THIRD_SESSION]
+    assert seen.of(THIRD_SESSION)
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stays until the test is over."""
+    process = subprocess.Popen(["sleep", "60"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def pid_file(person: Person, pid: int, session: str = SESSION, **changes: Any) -> Path:
+    """A pid file as Claude Code writes it, its conversation being in `/w`."""
+    said = {
+        "pid": pid,
+        "sessionId": session,
+        "cwd": "/w",
+        "startedAt": 1_000_500,
+        "procStart": live.started(pid),
+    }
+    path = store_of(person) / live.DIRECTORY / f"{pid}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(said | changes, separators=(",", ":")))
+    return path
+
+
+def test_who_runs_the_session(person: Person, repo: Path, process: subprocess.Popen[bytes]) -> None:
+    claimed(person, repo)
+    pid_file(person, process.pid)
+    pid_file(person, os.getpid(), OTHER_SESSION)
+    seen = look(person, repo).session
+    assert seen.running == (live.Live(process.pid, SESSION, "/w", 1000),)
+    assert seen.process(SESSION) == seen.running[0]
+    assert seen.process(OTHER_SESSION) is None
+    both = look(person, repo, sessions=(OTHER_SESSION,)).session
+    assert {item.session for item in both.running} == {SESSION, OTHER_SESSION}
+
+
+def test_a_session_that_nobody_runs_any_more(
+    person: Person, repo: Path, process: subprocess.Popen[bytes]
+) -> None:
+    claimed(person, repo)
+    pid_file(person, process.pid)
+    process.kill()
+    process.wait()
+    assert look(person, repo).session.running == ()
+
+
+def test_a_pid_that_somebody_else_has_now(
+    person: Person, repo: Path, process: subprocess.Popen[bytes]
+) -> None:
+    claimed(person, repo)
+    pid_file(person, process.pid, procStart="1")
+    if live.started(process.pid):
+        assert look(person, repo).session.running == ()
+    pid_file(person, process.pid, procStart="")
+    assert look(person, repo).session.process(SESSION)
+
+
+@pytest.mark.parametrize("name", ["x.json", "1x.json", "a b.json", "-n.json", "$(touch x).json"])
+def test_foreign_files_beside_the_pid_files(person: Person, repo: Path, name: str) -> None:
+    claimed(person, repo)
+    mine = pid_file(person, os.getpid())
+    mine.with_name(name).write_text(mine.read_text())
+    assert [item.pid for item in look(person, repo).session.running] == [os.getpid()]
+    mine.unlink()
+    assert look(person, repo).session.running == ()
+
+
+@pytest.mark.parametrize("junk", ["{", f'{{"sessionId":"{SESSION}"}}', f'"{SESSION}"', SESSION])
+def test_a_pid_file_that_makes_no_sense(person: Person, repo: Path, junk: str) -> None:
+    claimed(person, repo)
+    pid_file(person, os.getpid()).write_text(junk)
+    assert look(person, repo).session.running == ()
+
+
+MINE = b'{"model": "opus"}\n'
+
+
+def test_settings_of_the_worktree_of_the_main_checkout_and_kept_ones(
+    person: Person, repo: Path
+) -> None:
+    path = claimed(person, repo)
+    kept = record_file.path(Key(look(person, repo).repo.identity, "dev", "fix-login"))
+    kept_file = person.home / f".local/share/mooring/{kept.removesuffix('.json')}.kept/settings"
+    for number, file in enumerate((path / hooks.SETTINGS, repo / hooks.SETTINGS, kept_file)):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(MINE * (number + 1))
+    seen = look(person, repo).session
+    assert (seen.settings, seen.source_settings, seen.kept_settings) == (MINE, MINE * 2, MINE * 3)
+    shutil.rmtree(path)
+    seen = look(person, repo).session
+    assert (seen.settings, seen.kept_settings) == (None, MINE * 3)
+
+
+def test_the_kept_settings_are_where_an_end_keeps_them(person: Person, repo: Path) -> None:
+    claimed(person, repo)
+    seen = look(person, repo)
+    assert seen.record
+    directory = Path(worktree.kept(seen.target.root, seen.record.key))
+    directory.mkdir()
+    (directory / "settings").write_bytes(MINE)
+    assert look(person, repo).session.kept_settings == MINE
+
+
+@pytest.mark.parametrize("link", [".claude", hooks.SETTINGS])
+def test_settings_behind_a_link_are_not_read(
+    person: Person, repo: Path, tmp_path: Path, link: str
+) -> None:
+    path = claimed(person, repo)
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "settings.local.json").write_bytes(MINE)
+    for place in (path, repo):
+        (place / link).parent.mkdir(exist_ok=True)
+        to = theirs if link == ".claude" else theirs / "settings.local.json"
+        (place / link).symlink_to(to)
+    seen = look(person, repo).session
+    assert (seen.settings, seen.source_settings) == (None, None)
+
+
+def test_settings_that_the_repo_tracks(person: Person, repo: Path) -> None:
+    commit(person, repo, {hooks.SETTINGS: "{}\n"})
+    seen = look(person, repo)
+    assert hooks.SETTINGS in seen.repo.blobs
+    assert seen.session.source_settings == b"{}\n"
+    assert hooks.SETTINGS in seen.files.visible
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_settings_that_git_would_show(person: Person, repo: Path, hidden: bool) -> None:
+    (repo / ".claude").mkdir()
+    (repo / hooks.SETTINGS).write_bytes(MINE)
+    if hidden:
+        (repo / ".git/info/exclude").write_text(f"/{hooks.SETTINGS}\n")
+    seen = look(person, repo)
+    assert (hooks.SETTINGS in seen.files.visible) != hidden
+    assert hooks.SETTINGS not in seen.repo.blobs
+
+
+HEAD = "# Workspace\n\n<!-- mooring: what follows is yours -->\n"
+
+
+@pytest.mark.parametrize("name", [".session-context.md", ".mooring/session-context.md"])
+@pytest.mark.parametrize("rest", ["", "\n## Task\n\nDone <!-- mooring: x -->\n", "no end"])
+def test_of_a_context_only_the_head_counts(
+    person: Person, repo: Path, name: str, rest: str
+) -> None:
+    path = claimed(person, repo)
+    (path / name).write_text(HEAD + rest)
+    assert look(person, repo).files.present[name] == sha256(HEAD.encode()).hexdigest()
+    (path / name).write_text(HEAD.replace("W", "w") + rest)
+    assert look(person, repo).files.present[name] != sha256(HEAD.encode()).hexdigest()
+    (path / name).unlink()
+    (path / name).symlink_to(repo / "README.md")
+    assert name not in look(person, repo).files.present
+
+
+@pytest.mark.parametrize("name", ["elsewhere", "a b/it's", "größe", "-n"])
+def test_a_worktree_that_was_moved_is_found(
+    person: Person, repo: Path, tmp_path: Path, name: str
+) -> None:
+    path, there = claimed(person, repo), tmp_path / name
+    there.parent.mkdir(exist_ok=True)
+    person.git("worktree", "move", path, there, cwd=repo)
+    seen = look(person, repo, scan=True)
+    assert (seen.worktree.path, seen.worktree.moved) == (str(there), True)
+    assert seen.worktree.kind == "dir"
+    assert seen.worktree.registered
+    assert seen.worktree.registered.there
+    assert seen.record
+    assert seen.record.worktree == str(path)
+    assert seen.worktree.scan
+    assert seen.worktree.scan.endswith("\nend")
+
+
+def test_a_worktree_that_was_moved_and_repaired_is_found(
+    person: Person, repo: Path, tmp_path: Path
+) -> None:
+    path = claimed(person, repo)
+    path.rename(tmp_path / "elsewhere")
+    seen = look(person, repo)
+    assert (seen.worktree.path, seen.worktree.moved) == (str(path), False), "git doesn't know"
+    person.git("worktree", "repair", tmp_path / "elsewhere", cwd=repo)
+    seen = look(person, repo)
+    assert (seen.worktree.path, seen.worktree.moved) == (str(tmp_path / "elsewhere"), True)
+
+
+def test_a_worktree_that_stayed_was_not_moved(person: Person, repo: Path, tmp_path: Path) -> None:
+    """Though somebody copied its name into another one."""
+    path = claimed(person, repo)
+    person.git("worktree", "add", tmp_path / "copy", "-b", "copy", cwd=repo)
+    shutil.copytree(path / ".mooring", tmp_path / "copy/.mooring")
+    seen = look(person, repo)
+    assert (seen.worktree.path, seen.worktree.moved) == (str(path), False)
+    person.git("worktree", "remove", "--force", path, cwd=repo)
+    (tmp_path / "copy/.mooring/workspace").unlink()
+    (tmp_path / "copy/.mooring/workspace").symlink_to(repo / "README.md")
+    assert not look(person, repo).worktree.moved
+
+
+def test_the_worktree_of_another_topic_was_not_moved(
+    person: Person, repo: Path, tmp_path: Path
+) -> None:
+    path = claimed(person, repo)
+    line = events.workspace_line(TARGET, Key("example.com/x/y", "dev", "fix-login-2"))
+    (path / ".mooring/workspace").write_text(f"{line}\n")
+    person.git("worktree", "move", path, tmp_path / "elsewhere", cwd=repo)
+    seen = look(person, repo)
+    assert (seen.worktree.path, seen.worktree.moved) == (str(path), False)
+    assert seen.worktree.registered is None
+
+
+def test_busybox_sees_the_same_session(
+    person: Person, repo: Path, tmp_path: Path, process: subprocess.Popen[bytes]
+) -> None:
+    path = claimed(person, repo)
+    (path / ".claude").mkdir()
+    (path / hooks.SETTINGS).write_bytes(MINE)
+    (path / ".session-context.md").write_text(f"{HEAD}mine\n")
+    fire(person, path, OTHER_SESSION, cwd="/größe")
+    transcript(store_of(person), OTHER_SESSION)
+    pid_file(person, process.pid, OTHER_SESSION)
+    person.git("worktree", "move", path, tmp_path / "elsewhere", cwd=repo)
+    asked = question(repo, project="-w", scan=True)
+    usual = facts.parse(answer(person, asked), asked)
+    assert usual.worktree.moved
+    assert usual.session.events
+    assert usual.session.held
+    assert usual.session.running
+    assert usual.session.settings == MINE
+    path_of_busybox = tools(tmp_path / "tools", "busybox")
+    seen = facts.parse(answer(person, asked, PATH=path_of_busybox), asked)
+    for noun in ("repo", "record", "worktree", "files", "session"):
+        assert getattr(seen, noun) == getattr(usual, noun)
+
+
 # A scan
 
 
@@ -516,7 +916,7 @@ def test_the_answer_does_not_depend_on_the_environment(
     workspace(person, repo)
     asked = question("src/shop", scan=True, include=(".env*",))
     lines = answer(person, asked, **env)
-    assert facts.parse(lines, "") == facts.parse(answer(person, asked), "")
+    assert facts.parse(lines, asked) == facts.parse(answer(person, asked), asked)
 
 
 def test_busybox_gives_the_same_answer(person: Person, repo: Path, tmp_path: Path) -> None:
@@ -524,7 +924,7 @@ def test_busybox_gives_the_same_answer(person: Person, repo: Path, tmp_path: Pat
     (path / "notes.txt").write_text("x\n")
     commit(person, repo, {"mooring.yaml": "base: main\n"})
     asked = question(repo, scan=True, include=(".env*",))
-    seen = facts.parse(answer(person, asked, PATH=tools(tmp_path / "tools", "busybox")), "")
+    seen = facts.parse(answer(person, asked, PATH=tools(tmp_path / "tools", "busybox")), asked)
     usual = look(person, repo, scan=True, include=(".env*",))
     for noun in ("repo", "record", "worktree", "files", "session"):
         assert getattr(seen, noun) == getattr(usual, noun)
@@ -533,11 +933,12 @@ def test_busybox_gives_the_same_answer(person: Person, repo: Path, tmp_path: Pat
 @pytest.mark.parametrize("scan", [False, True])
 def test_an_answer_that_is_cut_short_is_an_error(person: Person, repo: Path, scan: bool) -> None:
     workspace(person, repo)
-    whole = "\n".join(answer(person, question(repo, scan=scan)))
-    assert facts.parse(whole.splitlines(), "").repo.common
+    asked = question(repo, scan=scan)
+    whole = "\n".join(answer(person, asked))
+    assert facts.parse(whole.splitlines(), asked).repo.common
     for end in range(0, len(whole.rstrip("=")) - 8, 7):
         with pytest.raises(MooringError, match="Cannot read the target's answer"):
-            facts.parse(whole[:end].splitlines(), "")
+            facts.parse(whole[:end].splitlines(), asked)
 
 
 NO_ANSWERS: dict[str, list[str]] = {
@@ -553,4 +954,4 @@ NO_ANSWERS: dict[str, list[str]] = {
 @pytest.mark.parametrize("lines", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
 def test_what_is_no_answer_is_an_error(lines: list[str]) -> None:
     with pytest.raises(MooringError, match="Cannot read the target's answer"):
-        facts.parse(lines, "")
+        facts.parse(lines, question("/srv/shop"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mooring.claude import hooks
 from mooring.facts import record as record_file
 from mooring.model import State
 from mooring.operations import envrc, session
@@ -212,6 +213,23 @@ def test_a_workspace_that_is_gone_is_refused(target: Target, tmp_path: Path) -> 
 # An operation that could not write a file has failed, whatever else its script does.
 
 
+def written(**names: str) -> dict[str, str]:
+    """The variables of the session's script, which writes nothing but what is given."""
+    things = ("context", "ignore", "workspace", "session", "flagged", "prompt", "settings")
+    return {
+        **{f"{thing}_text": "" for thing in things},
+        **{f"{thing}_known": "" for thing in things},
+        "context": ".session-context.md",
+        "prompt": ".session-prompt.md",
+        "flagged": hooks.FLAG_SETTINGS,
+        "settings": hooks.SETTINGS,
+        "settings_seen": "",
+        "sections": session.SECTIONS,
+        "kept": "/nowhere",
+        **names,
+    }
+
+
 def test_a_refused_session_file_leaves_the_record_unfinished(
     target: Target, tmp_path: Path
 ) -> None:
@@ -227,13 +245,7 @@ def test_a_refused_session_file_leaves_the_record_unfinished(
         text=record_file.text(a_record()),
         seen=text_sum(claimed),
         wanted_state="ready",
-        ignore_text="*\n",
-        ignore_known="",
-        session_text="00000000-0000-4000-8000-000000000001\n",
-        session_known="",
-        context_text="",
-        context_known="",
-        context=".mooring/session-context.md",
+        **written(session_text="00000000-0000-4000-8000-000000000001\n"),
     )
     assert "a directory is in the way" in said
     assert path.read_text() == claimed

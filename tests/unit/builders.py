@@ -85,7 +85,7 @@ def a_repo(**changes: Any) -> Repo:
 
 def a_worktree(**changes: Any) -> Worktree:
     """Nothing at the path, nothing registered, nobody asked for a scan."""
-    return msgspec.structs.replace(Worktree(PATH, "", None, (), None), **changes)
+    return msgspec.structs.replace(Worktree(PATH, "", None, (), False, None), **changes)
 
 
 def registered(**changes: Any) -> Registered:
@@ -104,12 +104,27 @@ def elsewhere(name: str, **changes: Any) -> Registered:
 
 def some_files(**changes: Any) -> Files:
     """No patterns, and nothing in the workspace."""
-    return msgspec.structs.replace(files.parse({}, []), **changes)
+    return msgspec.structs.replace(files.parse({}, [], []), **changes)
 
 
-def a_session(*paths: str) -> Session:
-    """What the store has: a transcript at each path."""
-    return Session(STORE, tuple(Transcript(path, 1) for path in paths))
+TRANSCRIPT = f"{STORE}/projects/-home-robin/{SESSION}.jsonl"
+
+
+def a_session(*paths: str, **changes: Any) -> Session:
+    """What the store has: a transcript at each path, and else nothing."""
+    found = Session(
+        store=STORE,
+        transcripts=tuple(Transcript(path, 1, 2000) for path in paths),
+        held=None,
+        events=(),
+        running=(),
+        cleaned=0,
+        linked=False,
+        settings=None,
+        kept_settings=None,
+        source_settings=None,
+    )
+    return msgspec.structs.replace(found, **changes)
 
 
 def observed(**changes: Any) -> Observed:

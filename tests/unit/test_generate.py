@@ -11,8 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mooring.claude import hooks
+from mooring.claude.events import workspace_line
 from mooring.config import Layers, parse
-from mooring.generate import bash_quote, compose
+from mooring.generate import bash_quote, compose, digest
 from mooring.model import Record
 from mooring.plan import Plan, resolve
 from tests.support import Person
@@ -181,16 +183,54 @@ def test_every_file_is_composed_once() -> None:
     files = composed(a_record(issue="17"))
     assert set(files) == {
         ".mooring/.gitignore",
-        ".mooring/session",
+        ".mooring/workspace",
         ".session-context.md",
         ".envrc",
     }
     assert files[".mooring/.gitignore"] == "*\n"
-    assert files[".mooring/session"] == f"{SESSION}\n"
+    record = a_record()
+    assert files[".mooring/workspace"] == f"{workspace_line(record.target, record.key)}\n"
     assert "export A='fix_login-20001'\n" in files[".envrc"]
     context = files[".session-context.md"]
-    for said in ("`fix-login`", "issue `17`", "`.env`", "`PORT=20001`", f"`{SESSION}`", "`A`"):
+    for said in ("`fix-login`", "issue `17`", "`.env`", "`PORT=20001`", "`A`"):
         assert said in context
+    assert SESSION not in context, "it changes, and then the file would"
+
+
+def test_a_head_ends_where_what_is_kept_begins() -> None:
+    """The shell tells the generated part by the one line that begins so."""
+    head = composed(a_record())[".session-context.md"].splitlines()
+    assert [line.startswith("<!-- mooring: ") for line in head] == [False] * (len(head) - 1) + [
+        True
+    ]
+
+
+@pytest.mark.parametrize("parent", ["", "big-change"])
+def test_the_context_says_what_it_is_stacked_on(parent: str) -> None:
+    context = composed(a_record(parent=parent))[".session-context.md"]
+    assert ("stacked on" in context) == bool(parent)
+    assert f"`{parent}`" in context or not parent
+
+
+def test_the_flag_settings_are_there_where_the_plan_wants_them() -> None:
+    """They hold the hooks and nothing else; the worktree's own settings aren't composed here."""
+    assert not {hooks.FLAG_SETTINGS, hooks.SETTINGS} & composed(a_record()).keys()
+    files = composed(a_record(), settings=hooks.FLAG_SETTINGS)
+    settings = hooks.parse(files[hooks.FLAG_SETTINGS].encode())
+    assert set(settings) == {"hooks"}
+    assert hooks.stripped(settings) == {}
+    assert hooks.merged(settings) == settings
+
+
+def test_the_digest_tells_what_the_files_depend_on() -> None:
+    """Where it is the same nothing is composed, so each change has to show."""
+    plan = a_plan({})
+    first = digest(plan, a_record())
+    assert digest(plan, a_record(session=SESSION.replace("1", "2"))) == first
+    changed = msgspec.structs.replace(plan, settings=hooks.FLAG_SETTINGS)
+    others = {digest(changed, a_record()), digest(plan, a_record(parent="big-change"))}
+    assert first not in others
+    assert len(others) == 2
 
 
 def test_the_context_does_not_repeat_values_of_env() -> None:

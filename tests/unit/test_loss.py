@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from mooring.errors import MooringError
-from mooring.loss import SHOWN, judge, losses, provisioned
+from mooring.loss import KEPT, SHOWN, judge, losses, provisioned
 from tests.unit.builders import (
     COMMON,
     EDITED,
     PATH,
+    SESSION,
     SUM,
     a_record,
     a_request,
@@ -98,7 +99,7 @@ def test_files_as_we_wrote_them_are_ours() -> None:
     present = {".env": SUM, ".envrc": SUM, "a": EDITED, "last": SUM, "stranger": SUM}
     sources = {".env": EDITED, "a": EDITED}
     seen = observed(record=record, files=some_files(present=present, sources=sources))
-    assert provisioned(seen) == {".env", ".envrc"}, "the source of `last` is gone"
+    assert provisioned(seen) == {".env", ".envrc", *KEPT}, "the source of `last` is gone"
     assert provisioned(observed(files=some_files(present=present))) == frozenset()
 
 
@@ -111,7 +112,7 @@ def scanned(scan: str | None, **worktree: Any) -> Any:
 def refusal(seen: Any, **request: Any) -> MooringError:
     """Why the workspace cannot be ended."""
     with pytest.raises(MooringError) as caught:
-        judge(a_request(**request), seen)
+        judge(a_request(**request), seen, SESSION)
     assert caught.value.message.startswith("Cannot ")
     return caught.value
 
@@ -127,7 +128,7 @@ def refusal(seen: Any, **request: Any) -> MooringError:
     ],
 )
 def test_nothing_would_be_lost(worktree: dict[str, Any]) -> None:
-    judge(a_request(), scanned(**worktree))
+    judge(a_request(), scanned(**worktree), SESSION)
 
 
 def test_what_would_be_lost_is_listed() -> None:
@@ -150,7 +151,7 @@ def test_a_long_list_is_cut(count: int, lines: int) -> None:
 
 @pytest.mark.parametrize("scan", [" M app.py\nend", "", "error 128\nend", None])
 def test_force_accepts_a_loss(scan: str | None) -> None:
-    judge(a_request(force=True), scanned(scan))
+    judge(a_request(force=True), scanned(scan), SESSION)
 
 
 @pytest.mark.parametrize("scan", ["", " M app.py", "error 128\nend"])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mooring.errors import Kind, MooringError
 from mooring.model import (
+    MAX_PROMPT,
     REQUEST_DATA,
     Needs,
     Request,
@@ -214,6 +215,11 @@ def test_a_request_with_everything() -> None:
         "fetch": True,
         "new_worktree": False,
         "force": True,
+        "fresh": True,
+        "session": "00000000-0000-4000-8000-000000000001",
+        "prompt": "Fix it",
+        "parent": "big-change",
+        "carry": "/srv/shop.worktrees/big-change",
     }
     assert request(data) == Request(
         topic="fix-login",
@@ -226,7 +232,97 @@ def test_a_request_with_everything() -> None:
         root="/srv/mooring",
         fetch=True,
         force=True,
+        fresh=True,
+        session="00000000-0000-4000-8000-000000000001",
+        prompt="Fix it",
+        parent="big-change",
+        carry="/srv/shop.worktrees/big-change",
     )
+
+
+ISSUES = {
+    12: "12",
+    "12": "12",
+    "#12": "12",
+    "LIN-123": "LIN-123",
+    "proj_2-7": "proj_2-7",
+    "https://github.com/robin/shop/issues/12": "12",
+    "https://github.com/robin/shop/issues/12#issuecomment-99": "12",
+    "https://github.example.com/robin/shop/issues/12?x=y": "12",
+    "https://gitlab.com/group/sub/shop/-/issues/12": "12",
+    "https://gitlab.com/group/shop/-/work_items/12": "12",
+    "https://linear.app/shop/issue/LIN-123/the-login-is-broken": "LIN-123",
+    "https://linear.app/shop/issue/LIN-123": "LIN-123",
+    "https://shop.atlassian.net/browse/SHOP-7": "SHOP-7",
+    "https://shop.atlassian.net/browse/SHOP-7?focusedId=1": "SHOP-7",
+}
+
+
+@pytest.mark.parametrize(("value", "key"), ISSUES.items())
+def test_issues(value: object, key: str) -> None:
+    """People paste what their tracker shows; it is one issue however it is written."""
+    issue = request(GIVEN | {"issue": value}).issue
+    assert issue == key
+    assert accepted_by_git(f"issue-{issue}-fix-login")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "#",
+        "##12",
+        "two words",
+        "12/13",
+        "a.lock",
+        "..",
+        "$(x)",
+        "größe",
+        "x" * 65,
+        "https://github.com/robin/shop/pull/12",
+        "https://github.com/robin/shop/issues/",
+        "https://github.com/robin/shop",
+        "https://example.com/issues/%2e%2e",
+    ],
+)
+def test_no_issues(value: str) -> None:
+    assert "issue" in refusal(issue=value).message
+
+
+def test_an_issue_of_a_repo_that_is_called_issues() -> None:
+    url = "https://github.com/robin/issues/issues/12"
+    assert request(GIVEN | {"issue": url}).issue == "12"
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Fix it", "one\ntwo\n", "-x", "'\"$(x)`", "größe 😀", "\t", "7"]
+)
+def test_prompts(prompt: str) -> None:
+    assert request(GIVEN | {"prompt": prompt}).prompt == prompt
+
+
+def test_a_prompt_has_a_bound() -> None:
+    longest = "ü" * (MAX_PROMPT // 2)
+    assert request(GIVEN | {"prompt": longest}).prompt == longest
+    assert "prompt" in refusal(prompt=longest + "x").message
+
+
+@pytest.mark.parametrize("session", ["00000000-0000-4000-8000-000000000001"])
+def test_a_session_is_named_by_its_id(session: str) -> None:
+    assert request(GIVEN | {"session": session}).session == session
+    for other in (
+        session.replace("4", "A"),
+        session[:-1],
+        f"{session}\n",
+        f" {session}",
+        "latest",
+        7,
+    ):
+        assert "session" in refusal(session=other).message
+
+
+def test_a_stacked_request() -> None:
+    asked = request(GIVEN | {"parent": "big-change", "carry": "/srv/shop.worktrees/big-change/"})
+    assert (asked.parent, asked.carry) == ("big-change", "/srv/shop.worktrees/big-change")
 
 
 def test_what_is_empty_is_as_if_not_given() -> None:
@@ -260,6 +356,13 @@ def test_unknown_data_are_named() -> None:
         ("force", "false"),
         ("new_worktree", []),
         ("needs", "everything"),
+        ("fresh", "yes"),
+        ("prompt", "a\0b"),
+        ("prompt", "\udcff"),
+        ("parent", "Big Change"),
+        ("parent", "../x"),
+        ("carry", "relative"),
+        ("session", "x"),
     ],
 )
 def test_bad_data_are_named(name: str, value: object) -> None:

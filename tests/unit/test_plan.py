@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
 
+from mooring.claude import hooks
 from mooring.config import Layers, Spec, parse
-from mooring.errors import MooringError
+from mooring.errors import MooringError, OccupiedError
+from mooring.facts.session import Transcript
 from mooring.facts.workspace import Observed
 from mooring.model import Needs, State
-from mooring.plan import CONTEXT, ENVRC, Plan, intentions, resolve, wanted_base, wanted_branch
+from mooring.plan import (
+    CONTEXT,
+    ENVRC,
+    PROMPT,
+    Plan,
+    check_needs,
+    continues,
+    intentions,
+    resolve,
+    wanted_base,
+    wanted_branch,
+)
 from tests.unit.builders import (
     ADMIN,
     BASE,
@@ -23,9 +37,12 @@ from tests.unit.builders import (
     REMOTE,
     ROOT,
     SEEN,
+    SESSION,
     SHOP,
+    STORE,
     SUM,
     TIP,
+    TRANSCRIPT,
     a_record,
     a_repo,
     a_request,
@@ -78,11 +95,12 @@ def test_the_first_workspace_of_a_topic() -> None:
         "17",
         "run-3",
     )
-    assert (made.base, made.branch, made.start) == ("main", "fix-login", BASE)
+    assert (made.base, made.branch, made.start) == ("main", "issue-17-fix-login", BASE)
     assert (made.worktree, made.makes_worktree, made.makes_branch) == (PATH, True, True)
     assert (made.envrc, made.context, made.approves) == (ENVRC[0], CONTEXT[0], True)
     assert (made.port_names, made.copies, made.clears) == (("PORT",), (), ())
-    assert (made.notes, made.rebuilds) == ((), False)
+    assert (made.notes, made.rebuilds, made.parent) == ((), False, "")
+    assert (made.prompt, made.settings) == (PROMPT[0], hooks.SETTINGS)
 
 
 # Where the branch begins, and whether it is made: refs, what the request names, what was seen.
@@ -371,19 +389,266 @@ def test_moorings_own_cache_is_no_repo_to_name_by_path() -> None:
     assert "is Mooring's cache" in refusal(observed(repo=mine)).message
 
 
-@pytest.mark.parametrize("needs", [Needs.RECORD, Needs.TRANSCRIPT])
+# What has to be there
+
+
+def unmet(
+    needs: Needs, seen: Observed, current: str = SESSION, gone: str = "", **request: Any
+) -> MooringError | None:
+    """Why that can't go on, or begin; None if it can."""
+    error = None
+    try:
+        check_needs(a_request(needs=needs, **request), seen, current, gone)
+    except MooringError as caught:
+        error = caught
+    assert error is None or error.message.startswith("Cannot ")
+    assert error is None or error.hints
+    return error
+
+
+RECORDED = a_whole_one(session=a_session(TRANSCRIPT))
+RESUMING = [needs for needs in Needs if needs.resumes]
+HELD_ONE = (Transcript(f"{STORE}/projects/x/another.jsonl", 1, 2000),)
+
+
+def holding(held: tuple[Transcript, ...] | None) -> Observed:
+    """The workspace, its session without a transcript, and what its own project holds."""
+    return a_whole_one(session=a_session(held=held))
+
+
+def test_an_ended_workspaces_branch_counts_for_what_resumes() -> None:
+    assert set(Needs) - set(RESUMING) == {Needs.NOTHING, Needs.VACANCY}
+
+
+@pytest.mark.parametrize("needs", RESUMING)
 def test_what_was_never_there_cannot_be_resumed(needs: Needs) -> None:
-    error = refusal(needs=needs)
+    error = unmet(needs, observed(), current="")
+    assert error
     assert "there is no workspace and no session of that name" in error.message
 
 
-def test_without_a_transcript_there_is_nothing_to_resume() -> None:
-    error = refusal(a_whole_one(), needs=Needs.TRANSCRIPT)
-    assert "Claude has no transcript" in error.message
+@pytest.mark.parametrize("needs", [Needs.TRANSCRIPT, Needs.CONVERSATION])
+def test_without_a_transcript_there_is_nothing_to_resume(needs: Needs) -> None:
+    error = unmet(needs, a_whole_one())
+    assert error
+    assert f"Claude has no transcript of its session {SESSION} in {STORE}" in error.message
+    assert not isinstance(error, OccupiedError)
     assert "mooring new fix-login" in error.hints[1]
-    there = a_whole_one(session=a_session("/home/robin/.claude/projects/x/y.jsonl"))
-    assert not plan(there, needs=Needs.TRANSCRIPT).makes_worktree
-    assert not plan(a_whole_one(), needs=Needs.RECORD).makes_worktree
+    assert unmet(needs, RECORDED) is None
+    assert unmet(needs, RECORDED, current=SESSION.replace("1", "2")), "it is another's"
+
+
+def test_a_transcript_that_is_gone_is_said_since_when() -> None:
+    error = unmet(Needs.TRANSCRIPT, a_whole_one(), gone="it had one, last written on 2026-01-02")
+    assert error
+    assert f"in {STORE}; it had one, last written on 2026-01-02" in error.message
+
+
+def test_a_record_is_enough_without_claude() -> None:
+    assert unmet(Needs.RECORD, a_whole_one()) is None
+    assert unmet(Needs.RECORD, RECORDED) is None
+
+
+@pytest.mark.parametrize("session", ["", SESSION])
+@pytest.mark.parametrize("seen", [observed(), a_whole_one(), RECORDED])
+def test_a_provision_alone_needs_nothing(session: str, seen: Observed) -> None:
+    assert unmet(Needs.NOTHING, seen, session) is None
+
+
+def test_a_new_conversation_needs_a_session_that_has_none() -> None:
+    assert unmet(Needs.VACANCY, observed(), current="") is None
+    assert unmet(Needs.VACANCY, a_whole_one()) is None
+    error = unmet(Needs.VACANCY, RECORDED)
+    assert isinstance(error, OccupiedError)
+    assert SESSION in error.message
+    assert error.hints[0] == "mooring resume fix-login"
+    assert error.hints[1].startswith("mooring new fix-login --fresh ")
+
+
+# What the worktree's own project directory holds -> whether `claude --continue` finds it.
+CONTINUED: dict[str, tuple[tuple[Transcript, ...] | None, dict[str, Any], str, bool]] = {
+    "one": (HELD_ONE, {}, "", True),
+    "none": ((), {}, "", False),
+    "two": (HELD_ONE * 2, {}, "", False),
+    "nobody asked": (None, {}, "", False),
+    "one, but ours is gone": (HELD_ONE, {}, "it had one", False),
+    "one, but a session was named": (HELD_ONE, {"session": SESSION}, "", False),
+}
+
+
+@pytest.mark.parametrize(
+    ("held", "request_", "gone", "expected"), CONTINUED.values(), ids=CONTINUED.keys()
+)
+def test_the_only_conversation_there_ever_was_is_continued(
+    held: tuple[Transcript, ...] | None, request_: dict[str, Any], gone: str, expected: bool
+) -> None:
+    seen = holding(held)
+    assert continues(a_request(needs=Needs.CONVERSATION, **request_), seen, gone) == expected
+    assert (unmet(Needs.CONVERSATION, seen, gone=gone, **request_) is None) == expected
+    for needs in sorted(set(Needs) - {Needs.CONVERSATION}):
+        assert not continues(a_request(needs=needs, **request_), seen, gone)
+    assert unmet(Needs.TRANSCRIPT, seen, gone=gone, **request_)
+
+
+# Claude's settings
+
+IGNORED = {
+    "matched": (hooks.SETTINGS,),
+    "sources": {hooks.SETTINGS: SUM},
+    "ignored": frozenset({hooks.SETTINGS}),
+}
+MINE = {"permissions": {"allow": ["Bash(make:*)"]}, "größe": 1}
+MINE_TEXT = json.dumps(MINE).encode()
+COPYING = users(f"files: {{copy: [{hooks.SETTINGS}]}}")
+
+
+def settled(made: Plan) -> Any:
+    """What the worktree's own settings become, less our hooks, which are there and only once."""
+    settings = hooks.parse(made.settings_text.encode())
+    assert made.settings == hooks.SETTINGS
+    assert hooks.merged(settings) == settings
+    assert not [note for note in made.notes if hooks.SETTINGS in note]
+    return hooks.stripped(settings)
+
+
+def with_settings(**session: Any) -> Observed:
+    return a_whole_one(session=a_session(**session))
+
+
+def test_the_worktree_gets_settings_with_our_hooks() -> None:
+    assert settled(plan()) == {}
+    assert settled(plan(with_settings(settings=b""))) == {}
+
+
+def test_settings_of_the_worktrees_own_get_our_hooks_too() -> None:
+    assert settled(plan(with_settings(settings=MINE_TEXT))) == MINE
+
+
+def test_settings_that_have_our_hooks_stay_as_they_are_written() -> None:
+    """They are compared by meaning: Claude Code writes the file too."""
+    ours = json.dumps(hooks.merged(MINE), indent=7, sort_keys=True).encode()
+    made = plan(with_settings(settings=ours))
+    assert (made.settings, made.settings_text) == (hooks.SETTINGS, "")
+
+
+def test_settings_of_the_main_checkout_are_composed_once() -> None:
+    seen = observed(files=some_files(**IGNORED), session=a_session(source_settings=MINE_TEXT))
+    made = plan(seen, COPYING)
+    assert settled(made) == MINE
+    assert made.copies == (), "two writers of one file would fight"
+    assert settled(plan(seen)) == MINE
+
+
+def test_settings_of_the_main_checkout_that_nobody_copies_stay_there() -> None:
+    assert settled(plan(observed(session=a_session(source_settings=MINE_TEXT)))) == {}
+
+
+def test_the_settings_that_are_there_come_before_the_main_checkouts() -> None:
+    session = a_session(settings=MINE_TEXT, source_settings=b'{"model": "opus"}')
+    made = plan(a_whole_one(files=some_files(**IGNORED), session=session), COPYING)
+    assert settled(made) == MINE
+
+
+@pytest.mark.parametrize("files", [{}, IGNORED])
+def test_settings_that_an_end_kept_come_back(files: dict[str, Any]) -> None:
+    session = a_session(kept_settings=MINE_TEXT, source_settings=b'{"model": "opus"}')
+    seen = observed(record=a_record(**ENDED), files=some_files(**files), session=session)
+    assert settled(plan(seen, COPYING, needs=Needs.RECORD)) == MINE
+    there = msgspec.structs.replace(session, settings=b'{"model": "haiku"}')
+    seen = a_whole_one(files=some_files(**files), session=there)
+    assert settled(plan(seen, COPYING)) == {"model": "haiku"}, "what is there now counts"
+
+
+TRACKED = {"repo": a_repo(blobs={hooks.SETTINGS: b"{}"})}
+VISIBLE = {"files": some_files(visible=frozenset({hooks.SETTINGS}))}
+COPIED_VISIBLE = {
+    "files": some_files(**IGNORED | {"ignored": frozenset()}, visible=frozenset({hooks.SETTINGS})),
+    "session": a_session(source_settings=MINE_TEXT),
+}
+ODD_SETTINGS = [b"{", b"[]", b"null", b'{"hooks": []}', b'{"hooks": {"Stop": {}}}', b"\xff", b"1"]
+
+# Whose settings aren't ours to write -> what is said of it.
+FLAGGED: dict[str, tuple[dict[str, Any], str]] = {
+    "tracked": (TRACKED, "is the repo's own"),
+    "git would show it": (VISIBLE, "git would show in the main checkout"),
+    "git would show it, and it is copied": (COPIED_VISIBLE, "git would show"),
+    **{
+        f"odd: {text!r}": ({"session": a_session(settings=text)}, "is not JSON that hooks can be")
+        for text in ODD_SETTINGS
+    },
+    "odd, as kept": ({"session": a_session(kept_settings=b"{")}, "is not JSON that hooks can be"),
+}
+
+
+@pytest.mark.parametrize(("seen", "why"), FLAGGED.values(), ids=FLAGGED.keys())
+@pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
+def test_where_settings_are_not_ours_claude_gets_the_hooks_by_a_flag(
+    seen: dict[str, Any], why: str, there: bool
+) -> None:
+    if there and "repo" in seen:
+        seen = {"repo": msgspec.structs.replace(seen["repo"], refs=OURS)}
+    made = plan((a_whole_one if there else observed)(**seen))
+    assert (made.settings, made.settings_text) == (hooks.FLAG_SETTINGS, "")
+    (note,) = [note for note in made.notes if "--settings" in note]
+    assert note.startswith(hooks.SETTINGS)
+    assert why in note
+
+
+def test_settings_that_cannot_be_written_as_utf8_are_left_alone() -> None:
+    """JSON may hold half a surrogate pair, which no file in UTF-8 can."""
+    made = plan(with_settings(settings=b'{"a": "\\ud800"}'))
+    made.settings_text.encode()
+
+
+# Issue, prompt, parent
+
+
+@pytest.mark.parametrize(
+    ("request_", "branch"),
+    [
+        ({"issue": "17"}, "issue-17-fix-login"),
+        ({"issue": "LIN-123"}, "issue-LIN-123-fix-login"),
+        ({"issue": "17", "agent": "qa"}, "qa/issue-17-fix-login"),
+        ({"issue": "17", "branch": "wip"}, "wip"),
+    ],
+)
+def test_a_branch_is_named_after_its_issue(request_: dict[str, Any], branch: str) -> None:
+    assert plan(**request_).branch == branch
+
+
+def test_a_workspace_that_is_there_keeps_its_branch_when_it_gets_an_issue() -> None:
+    made = plan(a_whole_one(), issue="17")
+    assert (made.branch, made.issue, made.makes_branch) == ("fix-login", "17", False)
+
+
+def test_the_prompt_gives_way_to_a_file_of_the_repos() -> None:
+    seen = observed(repo=a_repo(blobs={".session-prompt.md": b"x"}))
+    assert plan(seen).prompt == PROMPT[1]
+    seen = observed(files=some_files(visible=frozenset({".session-prompt.md"})))
+    assert plan(seen, prompt="Fix it").prompt == PROMPT[1]
+
+
+def test_a_workspace_remembers_what_it_is_stacked_on() -> None:
+    assert plan(parent="big-change").parent == "big-change"
+    assert plan(a_whole_one(record=a_record(parent="big-change"))).parent == "big-change"
+    ended = observed(record=a_record(parent="big-change", **ENDED))
+    assert plan(ended).parent == ""
+    assert plan(ended, needs=Needs.RECORD).parent == "big-change"
+
+
+# A worktree that somebody moved
+
+
+def test_a_worktree_that_was_moved_is_the_workspaces_still() -> None:
+    there = a_worktree(kind="dir", registered=registered(), moved=True)
+    made = plan(a_whole_one(worktree=there, record=a_record(worktree="/elsewhere")))
+    assert (made.worktree, made.makes_worktree) == (PATH, False)
+
+
+def test_a_worktree_that_was_moved_is_not_that_of_an_ended_workspace() -> None:
+    there = a_worktree(kind="dir", registered=registered(), moved=True)
+    seen = a_whole_one(worktree=there, record=a_record(worktree="/elsewhere", **ENDED))
+    assert "is a worktree that Mooring did not make" in refusal(seen).message
 
 
 def test_a_topic_used_anew_chooses_branch_and_base_again() -> None:

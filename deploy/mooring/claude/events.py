@@ -90,6 +90,8 @@ def unread(store: Path, inode: int, offset: int) -> tuple[list[Event], int, int]
     A file with another inode, or a shorter one, is read from its beginning. A last line that is
     still being written is left for the next time.
     """
+    if not (store / FILE).is_file():
+        return [], inode, offset
     try:
         with (store / FILE).open("rb") as file:
             status = os.fstat(file.fileno())
@@ -100,5 +102,5 @@ def unread(store: Path, inode: int, offset: int) -> tuple[list[Event], int, int]
     except OSError:
         return [], inode, offset
     whole = data[: data.rfind(b"\n") + 1]
-    lines = whole.decode("utf-8", "replace").splitlines()
+    lines = whole.decode("utf-8", "replace").split("\n")
     return list(parse(lines)), status.st_ino, offset + len(whole)

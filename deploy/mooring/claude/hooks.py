@@ -39,8 +39,9 @@ COMMAND = (
     """ case $j in *'"SessionStart"'*) case $s in *[!0-9a-f-]*) ;;"""
     " ????????-????-????-????-????????????)"
     # Somebody may have put a symlink there: never write through one.
-    ' if [ ! -L "$d/.mooring" ]; then set -C; t=$d/.mooring/.stage.$$;'
-    """ printf '%s\\n' "$s" >"$t" && mv -f "$t" "$d/.mooring/session"; fi ;;"""
+    ' if [ ! -L "$d/.mooring" ]; then t=$d/.mooring/.stage.$$ f=$d/.mooring/session;'
+    ' for l in "$t" "$f"; do if [ -L "$l" ]; then rm -f "$l"; fi; done; set -C;'
+    """ printf '%s\\n' "$s" >"$t" && mv -f "$t" "$f"; fi ;;"""
     " esac ;; esac; } 2>/dev/null; exit 0"
 )
 """Appends the event to the store, and puts the id into the workspace for its next prompt."""
@@ -69,7 +70,7 @@ def stripped(settings: Any) -> dict[str, Any] | None:
     for name, groups in settings.get("hooks", {}).items():
         if not isinstance(groups, list):
             return None
-        if left := [group for group in map(_without_ours, groups) if group is not None]:
+        if left := [_without_ours(group) for group in groups if not _only_ours(group)]:
             hooks[name] = left
     rest = {name: value for name, value in settings.items() if name != "hooks"}
     return {**rest, "hooks": hooks} if hooks else rest
@@ -81,7 +82,12 @@ def _without_ours(group: Any) -> Any:
     left = [hook for hook in group["hooks"] if not _is_ours(hook)]
     if left == group["hooks"]:
         return group
-    return {**group, "hooks": left} if left else None
+    return {**group, "hooks": left}
+
+
+def _only_ours(group: Any) -> bool:
+    found = group.get("hooks") if isinstance(group, dict) else None
+    return isinstance(found, list) and bool(found) and all(map(_is_ours, found))
 
 
 def _is_ours(hook: Any) -> bool:
@@ -91,7 +97,9 @@ def _is_ours(hook: Any) -> bool:
 def parse(text: bytes) -> Any:
     """The settings in a file, `{}` for an empty one; None if they are not JSON."""
     try:
-        return json.loads(text) if text.strip() else {}
+        found = json.loads(text) if text.strip() else {}
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair can't be written
+        return found
     except (ValueError, RecursionError):
         return None
 

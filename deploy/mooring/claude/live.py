@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 DIRECTORY = "sessions"
+_LATEST = 1 << 40
 
 
 class Live(msgspec.Struct, frozen=True):
@@ -46,7 +47,9 @@ def parse(text: str | bytes, started: str) -> Live | None:
         return None
     if started and said.proc_start and started != said.proc_start:
         return None
-    return Live(said.pid, said.session_id, said.cwd, said.started_at // 1000)
+    since = said.started_at // 1000
+    shown = "".join(character if character.isprintable() else "?" for character in said.cwd)
+    return Live(said.pid, said.session_id, shown, since if 0 < since < _LATEST else 0)
 
 
 def running(store: Path) -> dict[str, Live]:
@@ -56,7 +59,7 @@ def running(store: Path) -> dict[str, Live]:
 
 def _running(store: Path) -> Iterator[Live]:
     for path in sorted((store / DIRECTORY).glob("*.json")):
-        if not path.stem.isdigit() or not is_alive(int(path.stem)):
+        if not path.stem.isdecimal() or not path.is_file() or not is_alive(int(path.stem)):
             continue
         try:
             found = parse(path.read_bytes(), started(int(path.stem)))
@@ -68,11 +71,13 @@ def _running(store: Path) -> Iterator[Live]:
 
 def is_alive(pid: int) -> bool:
     """Whether there is such a process."""
+    if pid <= 0:
+        return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
-    except (PermissionError, OverflowError):
+    except PermissionError:
         pass
     return True
 

@@ -102,7 +102,7 @@ probe_blobs() {
   printf 'blobs\0'
   for _object in "$_at:mooring.yaml" "$_at:.worktreeinclude" "${tip:-$_at}:.envrc" \
     "${tip:-$_at}:.session-context.md" "${tip:-$_at}:.session-prompt.md" "${tip:-$_at}:.mooring" \
-    "${tip:-$_at}:$settings_name"; do
+    "${tip:-$_at}:.claude" "${tip:-$_at}:$settings_name"; do
     printf '%s %s\n' "$_object" "${_object#*:}"
   done | quiet_git --git-dir="$common" cat-file --batch='%(objecttype) %(objectsize) %(rest)' |
     head -c 4194304 | base64

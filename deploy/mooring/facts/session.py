@@ -16,7 +16,8 @@ probe_session() {{
   if [ -f "$store/.last-cleanup" ]; then say cleaned "$(size_and_time "$store/.last-cleanup")"; fi
   _ids="$sessions $r_session"
   if [ -n "$target_id" ] && [ -f "$store/$events_name" ]; then
-    _lines=$(grep -F "\"workspace\":\"$target_id $agent $topic " "$store/$events_name" | tail -n 50)
+    _lines=$(tr -d '\000' <"$store/$events_name" |
+      grep -F "\"workspace\":\"$target_id $agent $topic " | tail -n 50)
     say events "$_lines"
     _ids="$_ids $(printf '%s\n' "$_lines" |
       sed -n 's/.*"session_id": *"\([0-9a-f-]*\)".*/\1/p' | sort -u)"
@@ -42,6 +43,7 @@ probe_session() {{
   fi
   if [ -n "$record" ]; then r_kept=${{record%.json}}.kept; fi
   say_settings settings "$path"
+  if [ -L "$path/$settings_name" ] || [ -L "$path/.claude" ]; then say linked yes; fi
   if [ -n "$r_kept" ] && [ -f "$r_kept/settings" ]; then
     say_file kept_settings "$r_kept/settings"; fi
   if [ -n "$checkout" ]; then say_settings source_settings "$checkout"; fi
@@ -90,6 +92,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The worktree's own settings, as they are."""
     kept_settings: bytes | None
     """Those that the last end kept."""
+    linked: bool
+    """Whether those are a symlink, or lie behind one: then they are not ours to write."""
     source_settings: bytes | None
     """Those of the main checkout."""
 
@@ -121,6 +125,7 @@ def parse(
         cleaned=int(said.get("cleaned", "0 0").split()[1]),
         settings=file("settings"),
         kept_settings=file("kept_settings"),
+        linked="linked" in said,
         source_settings=file("source_settings"),
     )
 

@@ -31,10 +31,12 @@ put_context() { # DEST HEAD: the head is new; what stood below it stays
   elif [ -f "$kept/context" ]; then _rest=$(cat -- "$kept/context"; echo .)
   else _rest=$sections.; fi
   printf '%s%s' "$2" "${_rest%.}" >"$stage" || die "Cannot write $1"
+  if [ -f "$1" ] && [ ! -L "$1" ] && [ -z "$(find "$1" -perm -044)" ]; then chmod 600 "$stage"; fi
   move_stage "$1"
 }
 put_settings() { # DEST SEEN TEXT: the text, composed with what was there, if that is so still
   hidden "$1"
+  cd -P -- "$path" || die "Cannot write: there is no $path"
   _there=; if [ -f "$1" ] && [ ! -L "$1" ]; then _there=$(sha <"$1"); fi
   if [ "$_there" = "$(printf '%s' "$3" | sha)" ]; then return 0; fi
   if [ "$_there" != "$2" ]; then

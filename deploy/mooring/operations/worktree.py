@@ -127,7 +127,7 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
 
 _REMOVE = r"""
 keep() { # NAME PATH DULL: what somebody wrote there stays beside the record, for a resume
-  if [ ! -f "$path/$2" ] || [ -L "$path/$2" ]; then return 0; fi
+  if [ ! -f "$path/$2" ] || [ -L "$path/$2" ] || [ -L "$path/${2%%/*}" ]; then return 0; fi
   (umask 077 && mkdir -p -- "$kept" && {
     if [ "$1" = context ] && grep -q '^<!-- mooring: ' "$path/$2"
     then sed '1,/^<!-- mooring: /d' "$path/$2"
