@@ -16,6 +16,7 @@ from hashlib import sha256
 from pyinfra.api.host import Host
 
 from . import config, generate, records
+from .claude.live import refusal
 from .config import Spec
 from .errors import MooringError, command
 from .facts import record as record_file
@@ -23,7 +24,8 @@ from .facts.workspace import Observed
 from .look import Look, excluded
 from .loss import judge
 from .model import Key, Needs, Record, Request, State
-from .plan import PROMPT, Plan, check_needs, continues, intentions, resolve
+from .needs import check_needs, continues
+from .plan import PROMPT, Plan, intentions, resolve
 from .registry import Registry
 from .repo import parse_source
 
@@ -49,6 +51,7 @@ class Workspace:
         self._claimed: Record | None = None
         self._composed: tuple[str, dict[str, str]] = ("", {})
         self._told: set[str] = set()
+        self._record_sum = ""
         self._fresh = str(uuid.uuid4())
 
     def __repr__(self) -> str:
@@ -70,7 +73,8 @@ class Workspace:
                 tell=self.tell,
             )
             self._seen = look()
-            self.registry.fold(self._seen[0].session.events)
+            seen = self._seen[0].session
+            self.registry.fold(seen.events, seen.ids_running)
         return self._seen
 
     def _known_sessions(self) -> tuple[str, ...]:
@@ -132,18 +136,19 @@ class Workspace:
 
     def _check_issue(self, plan: Plan) -> None:
         key = Key(plan.repo, plan.agent, plan.topic)
-        ours = self.record.session if self.record else ""
-        holder = self.registry.issue_holder(key, plan.issue, ours) if plan.issue else None
+        holder = self.registry.issue_holder(key, plan.issue) if plan.issue else None
         if holder:
             raise MooringError(
                 f"Cannot use issue {plan.issue!r} for {plan.topic!r}: {holder!r} has it already",
-                command("mooring", "end", holder),
+                command("mooring", "end", holder, *self.request.words[1:]),
             )
 
     def check(self) -> None:
         """Raise MooringError for whatever can be refused before anything is changed."""
-        if self.request.needs is not Needs.NOTHING and not self._anew:
-            check_needs(self.request, self.observed, self.session, self._gone())
+        asked = self.request.needs is not Needs.NOTHING or self.request.session
+        if asked and not self._anew:
+            gone, others = self._gone(), self._nobodys
+            check_needs(self.request, self.observed, self.session, gone, others)
             self._check_session()
         if not self.pending:
             self.tell(self.plan.notes)
@@ -163,23 +168,17 @@ class Workspace:
     def _check_session(self) -> None:
         """Raise MooringError if somebody else runs the session, or has it as their own."""
         request, session = self.request, self.session
-        if request.needs is Needs.RECORD or self._anew or not session:
+        if not session or (request.needs is Needs.RECORD and not request.session):
             return
         running = self.observed.session.process(session)
         if running:
-            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(running.since))
-            raise MooringError(
-                f"Cannot go on with {request.topic!r}: its session {session} is running, "
-                f"pid {running.pid} in {running.cwd} since {since}",
-                command("mooring", "attach", *request.words, note="if it is in tmux or Zellij"),
-                command("mooring", "resume", *request.words, "--fork", f"{request.topic[:60]}-2"),
-            )
+            raise refusal(session, request.words, running)
         if holder := self._holder:
             raise MooringError(
                 f"Cannot go on with session {session} in {request.topic!r}: it is that of the "
                 f"workspace {holder!r}",
-                command("mooring", "resume", holder),
-                command("mooring", "resume", holder, "--fork", request.topic),
+                command("mooring", "resume", holder, *request.words[1:]),
+                command("mooring", "resume", holder, *request.words[1:], "--fork", request.topic),
             )
 
     @property
@@ -192,7 +191,10 @@ class Workspace:
     @property
     def _anew(self) -> bool:
         """Whether another conversation is to begin than the one that was here."""
-        return self.request.fresh or (not self.request.needs.resumes and self._holder is not None)
+        request = self.request
+        if request.session or request.needs.resumes:
+            return False
+        return request.fresh or self._holder is not None
 
     def check_end(self) -> None:
         """Raise MooringError if there is nothing to end, or if ending would lose something."""
@@ -219,6 +221,11 @@ class Workspace:
         return self._claimed or self.observed.record
 
     @property
+    def record_sum(self) -> str:
+        """The sha256 of the record's file on the target, '' where there is none."""
+        return self._record_sum if self._claimed else self.observed.record_sum
+
+    @property
     def session(self) -> str:
         """The id of the conversation that is meant: asked for, else the workspace's current one.
 
@@ -227,18 +234,39 @@ class Workspace:
         if self.request.session:
             return self.request.session
         if self.record:
-            return self.registry.current(self.record)
+            return self.registry.current(self.record, self.observed.session.ids_running)
         rows = self.registry.sessions(self.request.topic, self.request.agent)
         ours = [row for row in rows if row.repo == self.observed.repo.identity]
         current = [row for row in ours if row.cleared_at is None] or ours
         return current[0].session_id if current else ""  # imported, and without a record yet
 
     @property
-    def continues(self) -> bool:
-        """Whether a resume goes on with the one conversation that the worktree ever held."""
+    def continues(self) -> str:
+        """The id of the one conversation that the worktree ever held, if a resume goes on with it.
+
+        '' where it goes on with the workspace's own.
+        """
         if self.observed.session.of(self.session):
-            return False
-        return continues(self.request, self.observed, self._gone())
+            return ""
+        return continues(self.request, self._nobodys, self._gone())
+
+    @property
+    def _nobodys(self) -> tuple[str, ...]:
+        """Ids of conversations that began in the worktree and that no workspace has."""
+        held = self.observed.session.held or ()
+        return tuple(item.session for item in held if not self.registry.session(item.session))
+
+    @property
+    def _untouched(self) -> bool:
+        """Whether nobody ever began the session that is reserved."""
+        session, seen = self.session, self.observed.session
+        row = self.registry.session(session)
+        return not (
+            seen.of(session)
+            or seen.process(session)
+            or any(event.session == session for event in seen.events)
+            or (row is not None and row.captured_at)
+        )
 
     @property
     def _reserves(self) -> str:
@@ -247,15 +275,18 @@ class Workspace:
             return ""
         if self.request.session or not self.record:
             return self.session
-        if self._anew and self.observed.session.of(self.session):
+        if self._anew and not self._untouched:
             return self._fresh
         return ""
 
     @property
     def wanted(self) -> Record:
         """The record that the plan claims."""
-        now = int(time.time())
-        return records.wanted(self.plan, self.record, self.commit, now, who(), self._reserves)
+        now, plan = int(time.time()), self.plan
+        key = Key(plan.repo, plan.agent, plan.topic)
+        # What happened before doesn't count, by the clock of the target, which wrote it.
+        since = self.registry.newest(self.observed.target.id, key)
+        return records.wanted(plan, self.record, self.commit, now, who(), self._reserves, since)
 
     @property
     def unclaimed(self) -> bool:
@@ -267,7 +298,8 @@ class Workspace:
 
         Raises MooringError if another run claimed the topic in between, and wants it otherwise.
         """
-        record, plan = record_file.from_answer(answer), self.plan
+        record, self._record_sum = record_file.from_answer(answer)
+        plan = self.plan
         if (record.worktree, record.branch) != (plan.worktree, plan.branch):
             raise MooringError(
                 f"Cannot provision {plan.topic!r}: {record.by} has just made it on branch "
@@ -284,8 +316,11 @@ class Workspace:
 
     def finish(self, record: Record, event: str) -> None:
         """Take over a record that was written to the target, into the registry too."""
+        if event != "claimed":
+            self._record_sum = text_sum(record_file.text(record))
         self._claimed = record
-        self.registry.index(record, self.host.name, event)
+        running = self.observed.session.ids_running
+        self.registry.index(record, self.host.name, event, running)
         self._note_transcript()
 
     def note_seen(self) -> None:

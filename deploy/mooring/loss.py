@@ -32,7 +32,7 @@ def judge(request: Request, observed: Observed, session: str) -> None:
         )
     if request.force or observed.half_made or worktree.kind in ("", "empty"):
         return
-    running = observed.session.process(session)
+    running = observed.session.process(session) or observed.session.inside(worktree.path)
     if running:
         raise MooringError(
             f"Cannot end {topic!r}: Claude is running there (pid {running.pid})",

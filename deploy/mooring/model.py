@@ -73,6 +73,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What to say to Claude first; it is written to `.session-prompt.md`."""
     parent: str = ""
     """The topic whose branch this one is stacked on."""
+    start: str = ""
+    """The commit that the branch begins at, if it isn't the base's own."""
     carry: str = ""
     """A worktree on the target whose uncommitted changes come along."""
     needs: Needs = Needs.NOTHING
@@ -111,10 +113,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     start: str
     commit: str
     session: str
-    """The id that was reserved, at `reserved` (epoch seconds); hooks may have named a newer one."""
+    """The id that was reserved; hooks may have named a newer one."""
     reserved: int = 0
+    """What hooks recorded up to then (epoch seconds of the target) doesn't count for it."""
     parent: str = ""
     """The topic whose branch this one began at, if it is stacked on one."""
+    carry: str = ""
+    """A worktree whose uncommitted changes come along; '' once they have."""
     ports: dict[str, int]
     created: int
     """Seconds since the epoch, as `updated`."""
@@ -294,6 +299,7 @@ _CHECKS: dict[str, Any] = {
     "prompt": _prompt,
     "parent": check_topic,
     "carry": _root,
+    "start": check_ref,
     "root": _root,
     "fresh": _flag,
     "fetch": _flag,

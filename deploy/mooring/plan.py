@@ -14,8 +14,8 @@ import msgspec
 from . import config
 from .claude import hooks
 from .environment import check_env, port_name, template_names
-from .errors import MooringError, OccupiedError, command
-from .model import Needs, Record, Request, State, check_branch
+from .errors import MooringError, command
+from .model import Record, Request, State, check_branch
 
 if TYPE_CHECKING:
     from .config import Spec
@@ -68,6 +68,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     settings_text: str
     """What the worktree's own settings should become; '' if they are so already."""
     parent: str
+    carry: str
+    """A worktree whose uncommitted changes come along when this one is made."""
     env: dict[str, str]
     approves: bool
     """Whether `direnv allow` may be run: the `.envrc` has nothing of the repo's."""
@@ -135,7 +137,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     check_env(spec.env, names, port_names)
     record = _kept(request, observed)
     envrc = _place(ENVRC, observed, taken)
-    settings, settings_text, why = _settings(observed)
+    settings, settings_text, why = _settings(observed, not present)
     return Plan(
         repo=observed.repo.identity,
         source=observed.repo.source,
@@ -161,6 +163,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         settings=settings,
         settings_text=settings_text,
         parent=request.parent or (record.parent if record else ""),
+        carry="" if present else request.carry or (record.carry if record else ""),
         env=spec.env,
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
         notes=(*notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
@@ -194,50 +197,6 @@ def _check_repo(request: Request, observed: Observed) -> None:
             f"{what}: this repo has a workspace of that topic already, from {record.source}",
             command("mooring", "new", *there.words),
         )
-
-
-def check_needs(request: Request, observed: Observed, session: str, gone: str) -> None:
-    """Raise MooringError if the conversation that is to go on, or to begin, can't.
-
-    `session` is the one that is meant, '' if there is none yet; `gone` says since when its
-    transcript is gone, if it ever had one.
-    """
-    topic, words, needs = request.topic, request.words, request.needs
-    if needs is Needs.VACANCY and observed.session.of(session):
-        raise OccupiedError(
-            f"Cannot start a new conversation in {topic!r}: its session {session} has one already",
-            command("mooring", "resume", *words),
-            command("mooring", "new", *words, "--fresh", note="another; the old one stays"),
-        )
-    if not needs.resumes:
-        return
-    if not session:
-        raise MooringError(
-            f"Cannot resume {topic!r}: there is no workspace and no session of that name",
-            "mooring list --all",
-        )
-    if (
-        (needs is Needs.RECORD and not request.session)
-        or observed.session.of(session)
-        or continues(request, observed, gone)
-    ):
-        return
-    raise MooringError(
-        f"Cannot resume {topic!r}: Claude has no transcript of its session {session} in "
-        f"{observed.session.store}{gone and f'; {gone}'}",
-        command("mooring", "resume", *words, "--launch", "none", note="without Claude"),
-        command("mooring", "new", *words, note="starts the conversation"),
-        command("mooring", "sessions", "--all", note="every conversation of this repo"),
-    )
-
-
-def continues(request: Request, observed: Observed, gone: str) -> bool:
-    """Whether ``claude --continue`` finds the one conversation that the worktree ever held.
-
-    Only where no session of the workspace ever had a transcript, and only interactively.
-    """
-    only = len(observed.session.held or ()) == 1 and not gone
-    return request.needs is Needs.CONVERSATION and not request.session and only
 
 
 def _present(request: Request, observed: Observed, branch: str) -> Registered | None:
@@ -319,6 +278,8 @@ def _start(request: Request, observed: Observed, base: str, branch: str) -> tupl
     tip = repo.refs.get(f"refs/heads/{branch}")
     if tip:
         return tip, False
+    if request.start:
+        return request.start, True
     if not request.base:
         again = repo.last_commit if request.needs.resumes else ""
         remote = repo.refs.get(f"refs/remotes/origin/{branch}")
@@ -419,17 +380,20 @@ def _linked(observed: Observed) -> bool:
 _NOT_OURS: tuple[tuple[Callable[[Observed], bool], str], ...] = (
     (_linked, "lies behind a symlink"),
     (lambda seen: hooks.SETTINGS in seen.repo.blobs, "is the repo's own"),
-    (lambda seen: hooks.SETTINGS in seen.files.visible, "is one that git would show in the main checkout"),
+    (
+        lambda seen: hooks.SETTINGS in seen.files.visible,
+        "is one that git would show in the main checkout",
+    ),
     (lambda seen: True, "is not JSON that hooks can be added to"),
 )
 """Why the worktree's own settings get no hooks, the first that holds."""
 
 
-def _settings(observed: Observed) -> tuple[str, str, list[str]]:
+def _settings(observed: Observed, makes_worktree: bool) -> tuple[str, str, list[str]]:
     """Which file gets Claude's hooks, its text if that has to change, and what to say of it."""
     session = observed.session
     there = session.settings
-    if there is None and session.kept_settings is not None:
+    if there is None and makes_worktree and session.kept_settings is not None:
         base = session.kept_settings
     else:
         copied = hooks.SETTINGS in observed.files.matched and session.source_settings

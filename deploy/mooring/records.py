@@ -12,6 +12,7 @@ from .plan import Plan
 _CLAIMED = (
     "session",
     "parent",
+    "carry",
     "issue",
     "pipeline",
     "worktree",
@@ -23,16 +24,23 @@ _CLAIMED = (
 
 
 def wanted(
-    plan: Plan, old: Record | None, commit: str, now: int, by: str, session: str = ""
+    plan: Plan,
+    old: Record | None,
+    commit: str,
+    now: int,
+    by: str,
+    session: str = "",
+    since: int = 0,
 ) -> Record:
     """The record this plan claims: the present one brought up to date, or a new one.
 
-    `session` is the one to reserve, if it isn't the record's.
+    `session` is the one to reserve, if it isn't the record's; what hooks recorded up to `since`, by
+    the target's clock, is then of another.
 
     The claim itself puts in the ports and the target's id, under the target's lock. `now` is in
     seconds since the epoch; `commit` is the one the workspace is at, '' where there is none yet.
     """
-    id_, reserved = _reserving(session, old, now)
+    id_, reserved = _reserving(session, old, since)
     live = old if old and old.state is not State.ENDED else None
     if live and not plan.makes_worktree:
         return msgspec.structs.replace(
@@ -40,6 +48,7 @@ def wanted(
             session=id_,
             reserved=reserved,
             parent=plan.parent,
+            carry=plan.carry,
             issue=plan.issue,
             pipeline=plan.pipeline,
             worktree=plan.worktree,
@@ -68,6 +77,7 @@ def wanted(
         session=id_,
         reserved=reserved,
         parent=plan.parent,
+        carry=plan.carry,
         ports=old.ports if old else {},
         created=live.created if live else now,
         updated=now,
@@ -76,11 +86,11 @@ def wanted(
     )
 
 
-def _reserving(session: str, old: Record | None, now: int) -> tuple[str, int]:
+def _reserving(session: str, old: Record | None, since: int) -> tuple[str, int]:
     """The session and when it was reserved: as it was, or another from now on."""
     if old and session in ("", old.session):
         return old.session, old.reserved
-    return session or str(uuid.uuid4()), now
+    return session or str(uuid.uuid4()), since
 
 
 def _owns(plan: Plan, live: Record | None) -> bool:
@@ -103,6 +113,7 @@ def finished(
     return msgspec.structs.replace(
         record,
         state=State.READY,
+        carry="",
         include=list(plan.include),
         files={**record.files, **copied},
         generated=generated,

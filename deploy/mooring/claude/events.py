@@ -7,6 +7,7 @@ form, and one that makes no sense is left out.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ FILE = "mooring/events.jsonl"
 """Where the hooks append, relative to the store."""
 
 SOURCES = ("startup", "resume", "clear", "compact", "fork")
+AHEAD_SECONDS = 300
 TWICE_SECONDS = 3
 """Claude Code 2.1.329 runs hooks of the main checkout and of the worktree; each event is one."""
 
@@ -46,9 +48,12 @@ def workspace_line(target: str, key: Key) -> str:
     return f"{target} {key.agent} {key.topic} {quote(key.repo, safe='/')}"
 
 
-def parse(lines: Iterable[str]) -> Iterator[Event]:
-    """The events among the lines of a file, in their order; what is none is left out."""
-    latest = int(time.time()) + 86400
+def parse(lines: Iterable[str], now: float | None = None) -> Iterator[Event]:
+    """The events among the lines of a file, in their order; what is none is left out.
+
+    `now` is the time where they were recorded, in epoch seconds; by default it is ours.
+    """
+    latest = (now or time.time()) + AHEAD_SECONDS
     for line in lines:
         event = _parse(line)
         if event and 0 < event.at <= latest:  # one from the future would never be outdated
@@ -90,17 +95,20 @@ def unread(store: Path, inode: int, offset: int) -> tuple[list[Event], int, int]
     A file with another inode, or a shorter one, is read from its beginning. A last line that is
     still being written is left for the next time.
     """
-    if not (store / FILE).is_file():
-        return [], inode, offset
     try:
-        with (store / FILE).open("rb") as file:
-            status = os.fstat(file.fileno())
-            if status.st_ino != inode or status.st_size < offset:
-                offset = 0
-            file.seek(offset)
-            data = file.read()
+        # Neither a symlink is followed nor a pipe waited for: anybody could have put one there.
+        file = os.open(store / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return [], inode, offset
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            return [], inode, offset
+        if status.st_ino != inode or status.st_size < offset:
+            offset = 0
+        data = os.pread(file, status.st_size - offset, offset)
+    finally:
+        os.close(file)
     whole = data[: data.rfind(b"\n") + 1]
     lines = whole.decode("utf-8", "replace").split("\n")
     return list(parse(lines)), status.st_ino, offset + len(whole)

@@ -26,25 +26,31 @@ COMMAND = (
     # The workspace is where its name is; Claude may have been started below it.
     + ' d=${CLAUDE_PROJECT_DIR:-$PWD}; until [ -f "$d/.mooring/workspace" ]; do'
     " case $d in */*) d=${d%/*} ;; *) exit 0 ;; esac; done;"
-    " umask 077; m=${CLAUDE_CONFIG_DIR:-$HOME/.claude}/mooring;"
+    " umask 077; m=${CLAUDE_CONFIG_DIR:-$HOME/.claude}/mooring e=$m/events.jsonl;"
     ' { IFS= read -r j; IFS= read -r w <"$d/.mooring/workspace";'
+    r" case $w in *[!A-Za-z0-9._~/%\ -]*) exit 0 ;; esac;"
     """ s=${j#*'"session_id":'}; s=${s#*'"'}; s=${s%%'"'*};"""
     # Claude Code 2.1.197 names a fork by the id that it was forked from.
     ' case ${MOORING_FORK-} in "$s:"*)'
     ' t=${MOORING_FORK#*:}; j=${j%%"$s"*}$t${j#*"$s"}; s=$t ;; esac;'
     ' [ -d "$m" ] || mkdir -p "$m";'
+    # Somebody may have put a symlink or a pipe there: never write through one.
+    ' if [ ! -L "$m" ] && [ ! -L "$e" ] && { [ -f "$e" ] || [ ! -e "$e" ]; }; then'
     # One write, so that two sessions never mix their lines.
-    """ printf '{"at":%s,"workspace":"%s","hook":%s}\\n' "$(date +%s)" "$w" "$j" """
-    '>>"$m/events.jsonl";'
-    """ case $j in *'"SessionStart"'*) case $s in *[!0-9a-f-]*) ;;"""
+    """ printf '{"at":%s,"workspace":"%s","hook":%s}\\n' "$(date +%s)" "$w" "$j" >>"$e"; fi;"""
+    # After a clear comes the start of the next one.
+    """ case $j in *'"reason":"clear"'*) exit 0 ;; *'"SessionStart"'* | *'"SessionEnd"'*) ;;"""
+    " *) exit 0 ;; esac; case $s in *[!0-9a-f-]*) ;;"
     " ????????-????-????-????-????????????)"
-    # Somebody may have put a symlink there: never write through one.
-    ' if [ ! -L "$d/.mooring" ]; then t=$d/.mooring/.stage.$$ f=$d/.mooring/session;'
+    " t=$d/.mooring/.stage.$$ f=$d/.mooring/session;"
     ' for l in "$t" "$f"; do if [ -L "$l" ]; then rm -f "$l"; fi; done; set -C;'
+    ' if [ ! -L "$d/.mooring" ] && [ ! -d "$f" ]; then'
     """ printf '%s\\n' "$s" >"$t" && mv -f "$t" "$f"; fi ;;"""
-    " esac ;; esac; } 2>/dev/null; exit 0"
+    " esac; } 2>/dev/null; exit 0"
 )
-"""Appends the event to the store, and puts the id into the workspace for its next prompt."""
+"""Appends the event to the store, and puts the id into the workspace for its next prompt.
+
+It is one line, and constant: whatever it says of a workspace it reads there."""
 
 EVENTS = ("SessionStart", "SessionEnd")
 

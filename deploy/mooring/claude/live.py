@@ -7,10 +7,14 @@ stays, so that only a live process that began when the file says counts.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+
+from ..errors import MooringError, command
+from . import safely
 
 DIRECTORY = "sessions"
 _LATEST = 1 << 40
@@ -52,6 +56,17 @@ def parse(text: str | bytes, started: str) -> Live | None:
     return Live(said.pid, said.session_id, shown, since if 0 < since < _LATEST else 0)
 
 
+def refusal(session: str, words: tuple[str, ...], by: Live) -> MooringError:
+    """The error that somebody runs the session; `words` name its workspace on the command line."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(by.since))
+    return MooringError(
+        f"Cannot go on with {words[0]!r}: its session {session} is running, "
+        f"pid {by.pid} in {by.cwd} since {since}",
+        command("mooring", "attach", *words, note="if it is in tmux or Zellij"),
+        command("mooring", "resume", *words, "--fork", f"{words[0][:60]}-2"),
+    )
+
+
 def running(store: Path) -> dict[str, Live]:
     """The conversations that are running on this host, by session id."""
     return {item.session: item for item in _running(store)}
@@ -59,14 +74,22 @@ def running(store: Path) -> dict[str, Live]:
 
 def _running(store: Path) -> Iterator[Live]:
     for path in sorted((store / DIRECTORY).glob("*.json")):
-        if not path.stem.isdecimal() or not path.is_file() or not is_alive(int(path.stem)):
+        if not path.stem.isdecimal() or not is_alive(int(path.stem)):
             continue
-        try:
-            found = parse(path.read_bytes(), started(int(path.stem)))
-        except OSError:
-            continue
+        text = safely.read(path)
+        found = parse(text, started(int(path.stem))) if text else None
         if found and found.pid == int(path.stem):
             yield found
+
+
+def holds(store: Path) -> Callable[[str, int, str], bool]:
+    """Whether the process that took a session's lease still has that session.
+
+    It has it no longer if it is gone, or if Claude's own pid file says that it went on to another
+    one, as after a /clear.
+    """
+    named = {item.pid: item.session for item in running(store).values()}
+    return lambda session, pid, began: is_same(pid, began) and named.get(pid, session) == session
 
 
 def is_alive(pid: int) -> bool:
@@ -79,7 +102,7 @@ def is_alive(pid: int) -> bool:
         return False
     except PermissionError:
         pass
-    return True
+    return _stat(pid)[0] not in ("Z", "X")  # one that only waits to be reaped is gone
 
 
 def is_same(pid: int, began: str) -> bool:
@@ -89,7 +112,13 @@ def is_same(pid: int, began: str) -> bool:
 
 def started(pid: int) -> str:
     """When the kernel started the process, as it counts; '' where /proc doesn't say."""
+    return _stat(pid)[1]
+
+
+def _stat(pid: int) -> tuple[str, str]:
+    """A process's state and when it started, as proc(5) has them; '' where it doesn't say."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return fields[0], fields[19]
     except (OSError, IndexError):
-        return ""
+        return "", ""

@@ -34,11 +34,12 @@ def status(
     wanted = meant_any(lookup.Said(topic, agent, repo, pipeline))
     drifted, answers = False, []
     for row in lookup.every(registry, wanted):
-        one = lookup.of(row, wanted)
-        drift = command.check(registry, one, ui.narrate) if check else None
-        seen = lookup.find(registry, one) or row
-        answers.append(command.status(registry, seen) | ({} if drift is None else {"drift": drift}))
-        drifted = drifted or bool(drift)
+        answer = {}
+        if check:
+            drift = command.check(registry, row, ui.narrate)
+            drifted = drifted or bool(drift)
+            answer = {"drift": drift}
+        answers.append(command.status(registry, row) | answer)
     if as_json:
         ui.answer_json(answers[0] if wanted.topic else answers)
     else:
@@ -97,8 +98,7 @@ def show_sessions(
 
     registry = open_registry()
     if everything:
-        place = lookup.main_checkout(lookup.repo_here(repo))
-        rows = command.stored(registry, place)
+        rows = command.stored(registry, lookup.repo_here(repo))
         columns = ("session_id", "state", "topic", "turns", "age", "branch", "first_prompt")
         if not as_json:
             rows = [{**row, **command.shown(row), "age": ui.age(row["modified"])} for row in rows]

@@ -73,7 +73,7 @@ def new(
     data |= {"base": base, "branch": branch, "issue": issue, "pipeline": pipeline, "fetch": fetch}
     data |= {"fresh": fresh, "prompt": prompting.read(prompt)}
     if stack:
-        data |= command.stacked(registry, wanted, base)
+        data |= command.stacked(registry, wanted, base, ui.narrate)
     if how.starts:
         data["needs"] = "vacancy"
     try:
@@ -159,14 +159,14 @@ def resume(
         if new_worktree or base or branch or session:
             raise click.UsageError("--fork takes no other option for the workspace")
         origin = forking.origin(registry, wanted, ui.narrate)
-        data = {**forking.data(origin, fork), "prompt": said, "needs": "vacancy"}
+        data = {**forking.data(registry, origin, fork), "prompt": said, "needs": "vacancy"}
         made = making.provision(data, ui.narrate, dry=dry_run)
         return _made(made, as_json, how, lambda: forking.start(made, how, origin))
     data = lookup.data_of(registry, wanted)
     data |= {"base": base or data.get("base"), "branch": branch or data.get("branch")}
     data |= {"new_worktree": new_worktree, "prompt": said}
     if session:
-        data["session"] = sessions.resolve(registry, session, lookup.main_checkout(data["repo"]))
+        data["session"] = sessions.resolve(registry, session, str(data["repo"]))
     made = command.rebuild(data, ui.narrate, how, dry=dry_run)
     return _made(made, as_json, how, lambda: command.start(made, how, ui.narrate))
 

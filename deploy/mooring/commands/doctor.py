@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ..claude import events, hooks, transcripts
+from ..claude import events, hooks, safely, transcripts
 from ..claude.version import INSTALL, OLDEST, installed
-from ..errors import MooringError
+from ..errors import MooringError, command
 from ..registry import Registry
 from .lookup import LOCAL
 
@@ -75,15 +75,17 @@ def _version(registry: Registry) -> Iterator[Finding]:
 
 def _hooks(registry: Registry) -> Iterator[Finding]:
     rows = [row for row in registry.rows() if row.host == LOCAL and row.state == "ready"]
-    lacking = [row.topic for row in rows if not _has_hooks(Path(row.worktree))]
+    lacking = [row for row in rows if not _has_hooks(Path(row.worktree))]
     if lacking:
-        text = f"{', '.join(lacking[:5])}: conversations begun by hand there are not noticed"
-        yield Finding("hooks", "warn", text, f"mooring new {lacking[0]} --launch none")
+        names = ", ".join(row.topic for row in lacking[:5])
+        text = f"{names}: conversations begun by hand there are not noticed"
+        hint = command("mooring", "new", *lacking[0].words, "--launch", "none")
+        yield Finding("hooks", "warn", text, hint)
     else:
         yield Finding("hooks", "ok", f"in {len(rows)} workspaces")
-    for path in _settings_files(registry):
-        if (_settings(path) or {}).get("disableAllHooks"):
-            yield Finding("hooks", "warn", f"{path} has disableAllHooks: nothing is recorded")
+    path = transcripts.store() / "settings.json"
+    if (_settings(path) or {}).get("disableAllHooks"):
+        yield Finding("hooks", "warn", f"{path} has disableAllHooks: nothing is recorded")
     written = transcripts.store() / events.FILE
     if written.parent.exists() and not os.access(written.parent, os.W_OK):
         yield Finding("hooks", "fail", f"{written.parent} can't be written: nothing is recorded")
@@ -109,16 +111,10 @@ def _cleanup(registry: Registry) -> Iterator[Finding]:
         yield Finding("cleanup", "warn", text, FIX)
 
 
-def _settings_files(registry: Registry) -> list[Path]:
-    return [transcripts.store() / "settings.json"]
-
-
 def _settings(path: Path) -> dict[str, Any] | None:
     """The settings in a file; None if there is none, or it isn't JSON of that shape."""
-    try:
-        settings = hooks.parse(path.read_bytes())
-    except OSError:
-        return None
+    data = safely.read(path, follow=True)
+    settings = None if data is None else hooks.parse(data)
     return settings if isinstance(settings, dict) else None
 
 
@@ -141,12 +137,13 @@ def keep_transcripts() -> Path:
     if settings is None and path.exists():
         raise MooringError(f"Cannot change {path}: it is not a JSON object")
     text = json.dumps(
-        {**(settings or {}), "cleanupPeriodDays": KEEP_DAYS}, indent=2, ensure_ascii=False
+        {**(settings or {}), "cleanupPeriodDays": KEEP_DAYS}, indent=2, ensure_ascii=True
     )
     stage = path.with_name(f"{path.name}.mooring-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        stage.write_text(text + "\n")
+        with open(os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text + "\n")
         stage.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
         stage.replace(path)
     except OSError as error:

@@ -9,6 +9,7 @@ from .. import runner
 from ..errors import MooringError
 from ..registry import Row
 from .answer import of_record
+from .lookup import LOCAL
 
 Report = Callable[[str], None]
 
@@ -35,6 +36,8 @@ def end_all(rows: list[Row], *, force: bool, report: Report) -> list[dict[str, A
     for row in rows:
         data = {"topic": row.topic, "agent": row.agent, "repo": row.source, "force": force}
         try:
+            if row.host != LOCAL:
+                raise MooringError(f"Cannot end {row.topic!r}: it is on {row.host}", "mooring list")
             done.append(end(data, report))
             report(f"ended {row.topic}")
         except MooringError as error:

@@ -9,11 +9,11 @@ import msgspec
 
 from ..claude import hooks
 from ..errors import MooringError, command
-from ..model import Needs
+from ..model import check_topic
 from ..registry import Registry
 from . import launch
-from .lookup import Meant, data_of, find, missing
-from .new import Made, provision
+from .lookup import Meant, find, missing
+from .new import Made, look
 from .new import start as start_new
 from .resume import is_home
 
@@ -28,33 +28,39 @@ def origin(registry: Registry, wanted: Meant, report: Report) -> Made:
     row = find(registry, wanted)
     if row is None:
         raise missing(registry, wanted)
-    data = {**data_of(registry, wanted), "needs": Needs.RECORD}
-    made = provision(data, report, dry=True)
-    if not made.head:
-        raise MooringError(
-            f"Cannot fork {row.topic!r}: its worktree is gone",
-            command("mooring", "resume", row.topic, "--launch", "none"),
-        )
+    made = look(registry, row, report)
     if not made.transcript:
         raise MooringError(
             f"Cannot fork {row.topic!r}: its session {made.session} has no conversation yet",
-            command("mooring", "new", row.topic),
+            command("mooring", "new", *row.words),
         )
     return made
 
 
-def data(made: Made, topic: str) -> dict[str, Any]:
-    """Host data for the fork's workspace: at the same commit, with what is uncommitted there."""
+def data(registry: Registry, made: Made, topic: str) -> dict[str, Any]:
+    """Host data for the fork's workspace: at the same commit, with what is uncommitted there.
+
+    Raises MooringError if the topic is taken by anything but this very fork.
+    """
     record = made.record
     assert record
+    rows = registry.rows(check_topic("--fork", topic), record.agent)
+    there = next((row for row in rows if row.repo == record.repo), None)
+    if there and there.state != "ended" and there.parent != record.topic:
+        raise MooringError(
+            f"Cannot fork {record.topic!r} as {topic!r}: there is a workspace of that name",
+            command("mooring", "resume", record.topic, "--fork", f"{topic[:60]}-2"),
+        )
     return {
         "topic": topic,
         "agent": record.agent,
         "repo": record.source,
         "base": made.head.removeprefix("refs/heads/"),
+        "start": record.commit,
         "parent": record.topic,
         "pipeline": record.pipeline,
         "carry": record.worktree,
+        "fresh": there is not None and there.state == "ended",
     }
 
 

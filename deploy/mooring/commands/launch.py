@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..claude import live, transcripts
 from ..claude.version import OLDEST, Claude, installed
 from ..config import load_user, user_directory
 from ..environment import Named, process, render_env
-from ..errors import MooringError, command, usage
+from ..errors import MooringError, usage
 from ..registry import Registry
 
 Report = Callable[[str], None]
@@ -36,6 +35,8 @@ class Start(msgspec.Struct, frozen=True):
     """Whether to wait for it and pass on its status, instead of becoming it."""
     session: str = ""
     """The conversation it goes on with, '' where it is none."""
+    words: tuple[str, ...] = ()
+    """What names the workspace on the command line."""
     stdin: str = ""
     """The file it reads first, as Claude does its prompt; '' for our own stdin."""
 
@@ -134,15 +135,11 @@ def start(what: Start, registry: Registry) -> int:
 
 def _take_lease(what: Start, registry: Registry) -> None:
     """Have the right to write to the session; it stays with this process, whatever it becomes."""
-    pid = os.getpid()
-    held = registry.lease(what.session, what.cwd, pid, live.started(pid), live.is_same)
+    pid, holds = os.getpid(), live.holds(transcripts.store())
+    held = registry.lease(what.session, what.cwd, pid, live.started(pid), holds)
     if held:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(held.at))
-        raise MooringError(
-            f"Cannot go on with session {what.session}: it is running, pid {held.pid} in "
-            f"{held.holder} since {since}",
-            command("mooring", "list"),
-        )
+        by = live.Live(held.pid, what.session, held.holder, held.at)
+        raise live.refusal(what.session, what.words, by)
 
 
 def _turn(what: Start, registry: Registry) -> int:

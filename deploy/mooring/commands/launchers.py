@@ -63,7 +63,26 @@ def _again(record: Record, how: launch.Launch, made: Made) -> tuple[str, ...]:
     )
     prompt = ("--prompt", f"@{made.prompt}") if made.prompt else ()
     where = ("--agent", record.agent, "--repo", record.source, "--launch", "exec")
-    return (*_mooring(), *verb, *where, *prompt, *(("--", *how.args) if how.args else ()))
+    return (
+        *_kept_names(),
+        *_mooring(),
+        *verb,
+        *where,
+        *prompt,
+        *(("--", *how.args) if how.args else ()),
+    )
+
+
+def _kept_names() -> tuple[str, ...]:
+    """What a terminal's server may have otherwise, and decides which store and registry it is.
+
+    Paths only: an argv is no place for anything else.
+    """
+    names = ("CLAUDE_CONFIG_DIR", "MOORING_REGISTRY")
+    kept = [
+        f"{name}={os.environ[name]}" for name in names if os.environ.get(name, "").startswith("/")
+    ]
+    return ("env", *kept) if kept else ()
 
 
 def _mooring() -> tuple[str, ...]:
@@ -73,7 +92,7 @@ def _mooring() -> tuple[str, ...]:
 
 
 def _window(record: Record, argv: tuple[str, ...]) -> terminals.Window:
-    key = workspace_line(record.target, record.key).replace(" ", "/")
+    key = _key(record)
     layouts = Path(platformdirs.user_cache_dir("mooring")) / "layouts"
     return terminals.Window(
         name=_name(record.agent, record.topic),
@@ -94,8 +113,8 @@ def attach(registry: Registry, wanted: Meant, report: Report) -> int:
     if row is None or row.host != LOCAL:
         raise missing(registry, wanted)
     registry.close()
-    return terminals.attach(_key(row), report, (row.topic, "--agent", row.agent))
+    return terminals.attach(_key(row), report, row.words)
 
 
-def _key(row: Row) -> str:
-    return workspace_line(row.target, row.key).replace(" ", "/")
+def _key(workspace: Row | Record) -> str:
+    return workspace_line(workspace.target, workspace.key).replace(" ", "/")

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
+from ..claude import safely
 from ..claude.events import workspace_line
 from ..errors import MooringError, command, usage
 from ..model import check_agent, check_pipeline, check_topic
@@ -69,9 +71,9 @@ def _meant(registry: Registry, said: Said, report: Report) -> Meant | None:
     named = bool(said.repo)
     if said.topic is not None:
         topic = check_topic("topic", said.topic)
-        return Meant(topic, _agent(said), _repo(said), named, check_pipeline(said.pipeline))
-    if said.pipeline is not None:
-        return Meant("", _agent(said), _repo(said), named, check_pipeline(said.pipeline))
+        return Meant(topic, _agent(said), _repo(said), named, _pipeline(said))
+    if pipeline := _pipeline(said):
+        return Meant("", _agent(said), _repo(said), named, pipeline)
     if topic := os.environ.get("WORK_TOPIC", ""):
         report(f"(using $WORK_TOPIC: {topic})")
         return Meant(check_topic("$WORK_TOPIC", topic), _agent(said), _repo(said), named)
@@ -80,6 +82,13 @@ def _meant(registry: Registry, said: Said, report: Report) -> Meant | None:
         return None
     report(f"(using the workspace you stand in: {row.topic})")
     return Meant(row.topic, said.agent or row.agent, _repo(said) or row.source, named)
+
+
+def _pipeline(said: Said) -> str:
+    """The pipeline that is named, '' for none; an empty name is no name of all of them."""
+    if said.pipeline == "":
+        raise usage("Cannot use '' as a pipeline: it names none", "mooring list")
+    return check_pipeline(said.pipeline)
 
 
 def _agent(said: Said) -> str:
@@ -98,12 +107,11 @@ def standing_in(registry: Registry) -> Row | None:
         return None
     rows = [row for row in registry.rows() if row.host == LOCAL and row.state != "ended"]
     for place in (Path(here), *Path(here).parents):
-        try:
-            line = (place / ".mooring" / "workspace").read_text()[:8192].rstrip("\n")
-        except (OSError, ValueError):
-            continue
-        named = (row for row in rows if workspace_line(row.target, row.key) == line)
-        return next(named, None)
+        line = _name_of(place)
+        if line:
+            named = (row for row in rows if workspace_line(row.target, row.key) == line)
+            # It may have been moved since the index saw it.
+            return next((replace(row, worktree=str(place)) for row in named), None)
     return next((row for row in rows if f"{here}/".startswith(f"{row.worktree}/")), None)
 
 
@@ -213,7 +221,7 @@ def data_of(registry: Registry, wanted: Meant) -> dict[str, object]:
             "named_repo": wanted.named_repo,
         }
     repo = wanted.repo or _here()
-    if not repo:
+    if not repo or wanted.pipeline:
         raise missing(registry, wanted)
     agent = wanted.agent or "dev"
     return {
@@ -228,9 +236,9 @@ def data_of(registry: Registry, wanted: Meant) -> dict[str, object]:
 def _imported(registry: Registry, topic: str, agent: str, repo: str) -> dict[str, object]:
     """Branch and base of a session that another tool recorded, and no workspace was made for."""
     rows = [row for row in registry.sessions(topic, agent) if not row.target]
-    if not rows or identity(registry, repo) != rows[0].repo:
-        return {}
-    return {"branch": rows[0].branch, "base": rows[0].base_ref}
+    place = identity(registry, repo) if rows else ""
+    found = next((row for row in rows if row.repo == place), None)
+    return {"branch": found.branch, "base": found.base_ref} if found else {}
 
 
 def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
@@ -254,9 +262,43 @@ def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
     }
 
 
-def of(row: Row, wanted: Meant) -> Meant:
-    """One of the workspaces that are meant."""
-    return Meant(row.topic, row.agent, row.source, wanted.named_repo)
+def _name_of(place: Path) -> str:
+    """What a directory says it is the worktree of, '' if it says nothing."""
+    said = safely.read(place / ".mooring" / "workspace", 8192)
+    return said.decode("utf-8", "replace").rstrip("\n") if said else ""
+
+
+def moved(row: Row) -> Row:
+    """The workspace at where git has its worktree now, if somebody moved it."""
+    place = git_dir(row)
+    if Path(row.worktree).is_dir() or place is None:
+        return row
+    listed = git(place, "worktree", "list", "--porcelain") or ()
+    paths = (line.removeprefix("worktree ") for line in listed if line.startswith("worktree "))
+    line = workspace_line(row.target, row.key)
+    found = next((path for path in paths if _name_of(Path(path)) == line), row.worktree)
+    return replace(row, worktree=found)
+
+
+def git_dir(row: Row) -> str | None:
+    """The repo's git directory on this host: never by the worktree, whose pointer isn't trusted."""
+    if row.host != LOCAL:
+        return None
+    if row.source.startswith("/"):
+        return main_git_dir(Path(row.source))
+    cache = Path.home() / ".local/share/mooring/cache" / f"{row.repo}.git"
+    return str(cache) if cache.is_dir() else None
+
+
+def main_git_dir(checkout: Path) -> str:
+    """The git directory of a main checkout, or of a bare repo."""
+    inside = checkout / ".git"
+    return str(inside if inside.is_dir() else checkout)
+
+
+def of(row: Row) -> Meant:
+    """The workspace in a row of the index, as if it had been named."""
+    return Meant(row.topic, row.agent, row.source, named_repo=True)
 
 
 def pipeline_only(pipeline: str | None, everything: bool, report: Report) -> Meant:
@@ -285,7 +327,7 @@ def main_checkout(repo: object) -> Path:
         if pointer.is_file():
             # gitrepository-layout(5): "gitdir: <main>/.git/worktrees/<name>"
             text = pointer.read_text(errors="surrogateescape").strip()
-            common = Path(text.removeprefix("gitdir: ")).parent.parent
+            common = (place / text.removeprefix("gitdir: ")).resolve().parent.parent
             return common.parent if common.name == ".git" else place
     return start
 
@@ -299,16 +341,15 @@ def identity(registry: Registry, repo: str | None) -> str:
     if found := parse_source(place).identity:
         return found
     checkout = main_checkout(place)
-    inside = checkout / ".git"
-    git_dir = str(inside if inside.is_dir() else checkout)
-    origin = git(git_dir, "config", "--get", "remote.origin.url") or []
-    roots = git(git_dir, "rev-list", "--max-parents=0", "HEAD") or []
+    place_of_git = main_git_dir(checkout)
+    origin = git(place_of_git, "config", "--get", "remote.origin.url") or []
+    roots = git(place_of_git, "rev-list", "--max-parents=0", "HEAD") or []
     if not origin and not roots:
         raise MooringError(f"Cannot tell which repo is meant: {place} is none, or has no commit")
     return path_identity("".join(origin[:1]), "".join(roots[-1:]))
 
 
-def git(git_dir: str, *args: str) -> list[str] | None:
+def git(place: str, *args: str) -> list[str] | None:
     """The lines that git says of a repo on this host, None if it fails.
 
     It runs nothing that the repo could have chosen, and needs the git directory itself: a
@@ -317,7 +358,7 @@ def git(git_dir: str, *args: str) -> list[str] | None:
     import subprocess  # only here: `list` does without
 
     quiet = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-    argv = ["git", *quiet, f"--git-dir={git_dir}", *args]
+    argv = ["git", *quiet, f"--git-dir={place}", *args]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return None if done.returncode else done.stdout.splitlines()
 

@@ -10,11 +10,11 @@ import msgspec
 from .. import runner
 from ..claude import hooks
 from ..errors import MooringError, OccupiedError, command, usage
-from ..model import Record
-from ..registry import Registry
+from ..model import Needs, Record
+from ..registry import Registry, Row
 from . import launch, prompt
 from .answer import of_record
-from .lookup import Meant, is_repo, standing_in
+from .lookup import Meant, data_of, is_repo, of, standing_in
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,8 +26,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     """The id of its conversation."""
     transcript: str
     """The path of the session's transcript, '' if there is none."""
-    continues: bool
-    """Whether there is none, but one other conversation that the worktree holds."""
+    continues: str
+    """The id of the only conversation that the worktree holds, if it has none of its own."""
     flags: tuple[str, ...]
     """Arguments that Claude needs there."""
     head: str
@@ -94,7 +94,7 @@ def _unknown(changed: tuple[str, ...], intentions: tuple[str, ...]) -> Made:
         record=None,
         session="",
         transcript="",
-        continues=False,
+        continues="",
         flags=(),
         head="",
         origin="",
@@ -106,7 +106,24 @@ def _unknown(changed: tuple[str, ...], intentions: tuple[str, ...]) -> Made:
     )
 
 
-def stacked(registry: Registry, wanted: Meant, base: str | None) -> dict[str, str]:
+def look(registry: Registry, row: Row, report: Callable[[str], None]) -> Made:
+    """A workspace as its target has it now; nothing is changed.
+
+    Raises MooringError if its worktree is gone.
+    """
+    data = {**data_of(registry, of(row)), "needs": Needs.RECORD}
+    made = provision(data, report, dry=True)
+    if not made.head:
+        raise MooringError(
+            f"Cannot go on from {row.topic!r}: its worktree is gone",
+            command("mooring", "resume", *row.words, "--launch", "none"),
+        )
+    return made
+
+
+def stacked(
+    registry: Registry, wanted: Meant, base: str | None, report: Callable[[str], None]
+) -> dict[str, str]:
     """Host data for a branch that begins at that of the workspace one stands in.
 
     Raises MooringError where one stands in none, or in another repo's.
@@ -120,7 +137,10 @@ def stacked(registry: Registry, wanted: Meant, base: str | None) -> dict[str, st
         raise usage(f"Cannot stack {row.topic!r} on itself", "mooring new OTHER-TOPIC --stack")
     if wanted.repo and not is_repo(row, wanted.repo):
         raise usage(f"Cannot stack on {row.topic!r}: it is of another repo", "leave out --repo")
-    return {"base": row.branch, "parent": row.topic}
+    made = look(registry, row, report)
+    assert made.record
+    base = made.head.removeprefix("refs/heads/")
+    return {"base": base, "start": made.record.commit, "parent": row.topic}
 
 
 def with_arguments(error: OccupiedError, args: tuple[str, ...]) -> MooringError:
@@ -140,6 +160,7 @@ def start(made: Made, how: launch.Launch, *args: str) -> launch.Start:
         cwd=record.worktree,
         env=launch.environment(record, made.session),
         headless=how.headless,
-        session="" if made.continues else made.session,
+        session=made.continues or made.session,
+        words=(record.topic, "--agent", record.agent, "--repo", record.source),
         stdin=made.prompt,
     )

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from ..errors import MooringError, usage
+from ..errors import MooringError, command, usage
 from ..model import MAX_PROMPT
 
 INTRO = "Prompt:"
@@ -46,7 +46,10 @@ def read(said: str | None) -> str:
             data = said.encode("utf-8", "surrogateescape")
         text = data.decode()
     except OSError as error:
-        raise MooringError(f"Cannot read the prompt {said[1:]}: {error.strerror}") from None
+        raise MooringError(
+            f"Cannot read the prompt {said[1:]}: {error.strerror}",
+            f"{command('printf', '%s', said)} | mooring … --prompt -    # to say just that",
+        ) from None
     except UnicodeDecodeError:
         raise MooringError("Cannot use the prompt: it is not UTF-8 text") from None
     if not text.strip():

@@ -25,7 +25,7 @@ def rebuild(data: dict[str, Any], report: Report, how: launch.Launch, *, dry: bo
     if how.starts:
         needs = Needs.TRANSCRIPT if how.headless else Needs.CONVERSATION
     made = provision({**data, "needs": needs}, report, dry=dry)
-    if made.record and "worktree" in made.changed:
+    if made.record and "worktree" in made.changed and not dry:
         report(f"rebuilt {made.record.worktree} on branch {made.record.branch}")
     return made
 
@@ -40,7 +40,7 @@ def start(made: Made, how: launch.Launch, report: Report) -> launch.Start:
     assert claude
     if made.continues:
         report("no session was recorded here: going on with the only one that the worktree holds")
-        return start_new(made, how, "--continue")
+        return start_new(made, how, "--resume", made.continues)
     report(f"resuming session {made.session}")
     flags = []
     if not is_home(made.transcript, record.worktree):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import MooringError, command
 from ..registry import Registry, Row
 from . import launch
-from .lookup import LOCAL, Meant, find, missing
+from .lookup import LOCAL, Meant, find, missing, moved
 
 
 def here(registry: Registry, wanted: Meant) -> Row:
@@ -17,13 +17,13 @@ def here(registry: Registry, wanted: Meant) -> Row:
     if row is None:
         raise missing(registry, wanted)
     if row.host != LOCAL:
-        raise MooringError(f"Cannot enter {row.topic!r}: it is on {row.host}")
+        raise MooringError(f"Cannot enter {row.topic!r}: it is on {row.host}", "mooring list")
     if row.state == "ended":
         raise MooringError(
             f"Cannot enter {row.topic!r}: it has ended",
-            command("mooring", "resume", row.topic, "--agent", row.agent, "--launch", "none"),
+            command("mooring", "resume", *row.words, "--launch", "none"),
         )
-    return row
+    return moved(row)
 
 
 def in_workspace(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.Start:

@@ -12,7 +12,7 @@ from ..claude import transcripts
 from ..errors import MooringError, usage
 from ..model import SESSION
 from ..registry import Registry, Row
-from .lookup import Meant, is_repo
+from .lookup import Meant, identity, is_repo, main_checkout
 from .states import Sight
 
 
@@ -35,17 +35,18 @@ def _is_meant(owner: Row | None, wanted: Meant) -> bool:
     return in_pipeline and (not wanted.repo or is_repo(owner, wanted.repo))
 
 
-def stored(registry: Registry, repo: Path) -> list[dict[str, Any]]:
+def stored(registry: Registry, repo: str) -> list[dict[str, Any]]:
     """Every conversation of a repo that the store on this host has, newest first.
 
-    `repo` is its main checkout, or any worktree of it.
+    `repo` is a path in it or in a worktree of it, or its URL.
     """
-    rows = [row for row in registry.rows() if is_repo(row, str(repo))]
+    name = identity(registry, repo)
+    rows = [row for row in registry.rows() if row.repo == name]
     ours = {(row.repo, row.agent, row.topic) for row in rows}
     known = {row.session_id: row for row in registry.sessions()}
     own = [key for key, row in known.items() if (row.repo, row.agent, row.topic) in ours]
     sight = Sight(registry)
-    found = transcripts.of_repo(transcripts.store(), _places(rows, repo), own)
+    found = transcripts.of_repo(transcripts.store(), _places(rows, main_checkout(repo)), own)
     return [
         {
             **msgspec.structs.asdict(item),
@@ -71,7 +72,7 @@ def _places(rows: list[Row], repo: Path) -> list[str]:
     return sorted({*sources, *beside, *(row.worktree for row in rows)})
 
 
-def resolve(registry: Registry, said: str, repo: Path | None) -> str:
+def resolve(registry: Registry, said: str, repo: str) -> str:
     """The id of the session that is meant: in full, or by a beginning that only one has.
 
     Raises MooringError, listing them, if several begin so, or none.
@@ -81,8 +82,7 @@ def resolve(registry: Registry, said: str, repo: Path | None) -> str:
     if not re.fullmatch(r"[0-9a-f][0-9a-f-]{3,35}", said):
         raise usage(f"Cannot use {said!r} as a session: it must be its id, or 4 or more of it")
     known = {row.session_id for row in registry.sessions()}
-    if repo:
-        known |= {item["session_id"] for item in stored(registry, repo)}
+    known |= {item["session_id"] for item in stored(registry, repo)}
     found = sorted(item for item in known if item.startswith(said))
     if len(found) != 1:
         many = "\n".join([f"Cannot tell which session {said!r} is meant:", *found])

@@ -17,7 +17,7 @@ class Sight:
         """Look at Claude's pid files and at our leases."""
         self._registry = registry
         self._store = transcripts.store()
-        self._running = {*live.running(self._store), *registry.leases(live.is_same)}
+        self._running = {*live.running(self._store), *registry.leases(live.holds(self._store))}
 
     def state(self, row: SessionRow) -> str:
         """`running`, `cleared`, `recorded` or `reserved`; a first transcript is noted."""
@@ -39,5 +39,7 @@ class Sight:
             found = path.stat()
         except OSError:
             return False
+        if not found.st_size:
+            return False
         self._registry.captured(row.session_id, str(path), int(found.st_mtime))
-        return found.st_size > 0
+        return True

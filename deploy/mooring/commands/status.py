@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ..errors import command
 from ..registry import Registry, Row
 from .answer import of_row
-from .lookup import LOCAL, Meant, data_of, find, git
+from .lookup import data_of, git, git_dir, of
 from .states import Sight
 
 
 def status(registry: Registry, row: Row) -> dict[str, Any]:
     """One workspace and its session, from the index, and for a stacked one from git."""
     session = registry.session(row.session)
-    rebase = _rebase(registry, row) if row.parent else ""
+    merged, rebase = _merged(registry, row) if row.parent else (False, "")
     return {
         **of_row(row),
         "session_state": Sight(registry).state(session) if session else "reserved",
         "captured_at": session.captured_at if session else None,
         "cleared_at": session.cleared_at if session else None,
         "parent": row.parent,
-        "parent_merged": bool(rebase),
+        "parent_merged": merged,
         "rebase": rebase,
     }
 
 
-def _rebase(registry: Registry, row: Row) -> str:
-    """The command that rebases a stacked branch once its parent was merged; '' until then."""
+def _merged(registry: Registry, row: Row) -> tuple[bool, str]:
+    """Whether the parent of a stacked branch was merged, and the command that rebases it then.
+
+    '' where the branch has all of the base already.
+    """
     rows = registry.rows(row.parent, row.agent)
     parent = next((item for item in rows if item.repo == row.repo), None)
-    place = _repo(row)
+    place = git_dir(row)
     if parent is None or place is None or row.state == "ended":
-        return ""
-    refs = (f"refs/heads/{parent.branch}", *_bases(parent))
-    found = dict(
-        line.split(" ", 1)[::-1]
-        for line in git(place, "for-each-ref", "--format=%(objectname) %(refname)", *refs) or ()
-    )
+        return False, ""
+    own = f"refs/heads/{row.branch}"
+    refs = (f"refs/heads/{parent.branch}", *_bases(parent), own)
+    lines = git(place, "for-each-ref", "--format=%(refname) %(objectname)", *refs) or ()
+    found = dict(line.split(" ", 1) for line in lines)
     tip = found.get(refs[0], parent.commit)
+    if tip in ("", parent.start):  # it has nothing of its own to be merged
+        return False, ""
     bases = [name for name in _bases(parent) if name in found]
-    if not bases or tip in ("", parent.start):  # it has nothing of its own to be merged
-        return ""
-    onto = next(
-        (name for name in bases if git(place, "rev-list", "-1", tip, "--not", name) == []), ""
-    )
+    onto = next((name for name in bases if _has(place, name, tip)), "")
+    if not onto or own not in found or _has(place, own, onto):
+        return bool(onto), ""
     short = onto.removeprefix("refs/remotes/").removeprefix("refs/heads/")
-    return command("git", "-C", row.worktree, "rebase", "--onto", short, tip) if onto else ""
+    return True, command("git", "-C", row.worktree, "rebase", "--onto", short, tip)
+
+
+def _has(place: str, ref: str, commit: str) -> bool:
+    """Whether a ref has all of a commit."""
+    return git(place, "rev-list", "-1", commit, "--not", ref) == []
 
 
 def _bases(parent: Row) -> tuple[str, str]:
@@ -56,26 +62,14 @@ def _bases(parent: Row) -> tuple[str, str]:
     return f"refs/remotes/origin/{parent.base}", f"refs/heads/{parent.base}"
 
 
-def _repo(row: Row) -> str | None:
-    """The repo's git directory on this host: never by the worktree, whose pointer isn't trusted."""
-    if row.host != LOCAL:
-        return None
-    if row.source.startswith("/"):
-        inside = Path(row.source) / ".git"
-        return str(inside if inside.is_dir() else row.source)
-    cache = Path.home() / ".local/share/mooring/cache" / f"{row.repo}.git"
-    return str(cache) if cache.is_dir() else None
-
-
-def check(registry: Registry, wanted: Meant, report: Callable[[str], None]) -> list[str]:
+def check(registry: Registry, row: Row, report: Callable[[str], None]) -> list[str]:
     """What a provision would change on the target; empty where nothing differs.
 
     Changes nothing itself. Raises MooringError where a provision would be refused.
     """
     from .new import provision
 
-    data = data_of(registry, wanted)
-    row = find(registry, wanted)
-    if row and row.state == "ended":
+    if row.state == "ended":
         return []
-    return list(provision({**data, "needs": "record"}, report, dry=True).changed)
+    data = {**data_of(registry, of(row)), "needs": "record"}
+    return list(provision(data, report, dry=True).changed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -44,12 +45,15 @@ probe_record() { # says every record of this agent and topic
 """
 
 
-def find(files: Sequence[bytes], identity: str, source: str) -> Record | None:
-    """The repo's own record among those found: by identity, or where the repo is gone by path."""
-    records = [parse_record(raw) for raw in files]
-    same = [record for record in records if record.repo == identity]
-    same += [record for record in records if record.source == source]
-    return same[0] if same else None
+def find(files: Sequence[bytes], identity: str, source: str) -> tuple[Record | None, str]:
+    """The repo's own record among those found: by identity, or where the repo is gone by path.
+
+    With it the sha256 of its file: an older Mooring wrote the same record as another text.
+    """
+    records = [(parse_record(raw), sha256(raw).hexdigest()) for raw in files]
+    same = [found for found in records if found[0].repo == identity]
+    same += [found for found in records if found[0].source == source]
+    return same[0] if same else (None, "")
 
 
 def path(key: Key) -> str:
@@ -80,9 +84,10 @@ def _json(value: Any) -> str:
         raise MooringError(f"Cannot write {value!r} to the record: it is not UTF-8") from None
 
 
-def from_answer(lines: Sequence[str]) -> Record:
-    """The record that a script printed as base64."""
+def from_answer(lines: Sequence[str]) -> tuple[Record, str]:
+    """The record that a script printed as base64, and the sha256 of its file."""
     try:
-        return parse_record(content("".join(lines)))
+        raw = content("".join(lines))
+        return parse_record(raw), sha256(raw).hexdigest()
     except ValueError:  # of base64, or not even ASCII
         raise MooringError("Cannot read the record that the target sent") from None

@@ -13,6 +13,7 @@ r_kept= # where an end keeps what a resume brings back
 probe_session() {{
   store=${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}
   say store "$store"
+  say now "$(date +%s)"
   if [ -f "$store/.last-cleanup" ]; then say cleaned "$(size_and_time "$store/.last-cleanup")"; fi
   _ids="$sessions $r_session"
   if [ -n "$target_id" ] && [ -f "$store/$events_name" ]; then
@@ -20,16 +21,18 @@ probe_session() {{
       grep -F "\"workspace\":\"$target_id $agent $topic " | tail -n 50)
     say events "$_lines"
     _ids="$_ids $(printf '%s\n' "$_lines" |
-      sed -n 's/.*"session_id": *"\([0-9a-f-]*\)".*/\1/p' | sort -u)"
+      sed -n 's/.*"session_id": *"\([0-9a-f-]*\)".*/\1/p' | uniq | tail -n 8)"
   fi
-  set --
+  set -- -e "\"cwd\":\"$path"
   for _id in $_ids; do
     set -- "$@" -e "$_id"
     for _file in "$store"/projects/*/"$_id.jsonl"; do
-      if [ -s "$_file" ]; then say transcript "$(size_and_time "$_file") $_file"; fi
+      if [ ! -s "$_file" ]; then continue; fi
+      if [ -r "$_file" ]; then say transcript "$(size_and_time "$_file") $_file"
+      else say unreadable "$_file"; fi
     done
   done
-  if [ $# -gt 0 ] && [ -d "$store/$pids_name" ]; then
+  if [ -d "$store/$pids_name" ]; then
     for _file in $(cd -- "$store/$pids_name" && grep -l -F "$@" ./*.json 2>/dev/null); do
       _pid=${{_file#./}} _pid=${{_pid%.json}}
       case $_pid in '' | *[!0-9]*) continue ;; esac
@@ -38,7 +41,9 @@ probe_session() {{
   fi
   if [ -n "$project" ]; then
     for _file in "$store/projects/$project"/*.jsonl; do
-      if [ -s "$_file" ]; then say held "$(size_and_time "$_file") $_file"; fi
+      # Another path can have the same directory there.
+      if [ -s "$_file" ] && head -c 1048576 -- "$_file" | grep -qF "\"cwd\":\"$path\""
+      then say held "$(size_and_time "$_file") $_file"; fi
     done
   fi
   if [ -n "$record" ]; then r_kept=${{record%.json}}.kept; fi
@@ -52,7 +57,10 @@ size_and_time() {{ stat -L -c '%s %Y' -- "$1" 2>/dev/null || stat -L -f '%z %m' 
 probe_process() {{ # says what a pid file says, behind when the kernel started that process
   _stat=; [ -r "/proc/$_pid/stat" ] && IFS= read -r _stat <"/proc/$_pid/stat"
   _began=
-  if [ -n "$_stat" ]; then set -- ${{_stat##*) }}; _began=${{20}}; fi
+  if [ -n "$_stat" ]; then
+    set -- ${{_stat##*) }}; _began=${{20}}
+    case $1 in Z | X) return 0 ;; esac # it only waits to be reaped
+  fi
   say live "$_began $(head -c 65536 "$store/$pids_name/$_pid.json")"
 }}
 say_settings() {{ # NAME DIR: the settings there, if they are a plain file
@@ -81,8 +89,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     transcripts: tuple[Transcript, ...]
     """Of every session that the record, the registry or a hook names."""
+    unreadable: tuple[str, ...]
+    """Transcripts of those sessions that whoever looked can't read."""
     held: tuple[Transcript, ...] | None
-    """Of the worktree's own project directory; None where nobody asked."""
+    """Of any session that began in the worktree itself; None where nobody asked."""
     events: tuple[events.Event, ...]
     """What hooks recorded of this agent and topic, of any repo, oldest first."""
     running: tuple[live.Live, ...]
@@ -101,13 +111,28 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         """The transcript of one session, if it has one."""
         return next((item for item in self.transcripts if item.session == session), None)
 
+    @property
+    def ids_running(self) -> frozenset[str]:
+        """The ids of sessions that run on the target now, as far as they matter here."""
+        return frozenset(item.session for item in self.running)
+
+    def inside(self, worktree: str) -> live.Live | None:
+        """Who runs a session in a directory or below it, if somebody does."""
+        return next(
+            (item for item in self.running if f"{item.cwd}/".startswith(f"{worktree}/")), None
+        )
+
     def process(self, session: str) -> live.Live | None:
         """Who runs one session, if somebody does."""
         return next((item for item in self.running if item.session == session), None)
 
 
 def parse(
-    said: dict[str, str], transcripts: list[str], processes: list[str], held: list[str] | None
+    said: dict[str, str],
+    transcripts: list[str],
+    unreadable: list[str],
+    processes: list[str],
+    held: list[str] | None,
 ) -> Session:
     """The session among what the probe said."""
     found = (line.partition(" ")[::2] for line in processes)
@@ -119,8 +144,9 @@ def parse(
     return Session(
         store=said["store"],
         transcripts=_transcripts(transcripts),
+        unreadable=tuple(unreadable),
         held=None if held is None else _transcripts(held),
-        events=tuple(events.parse(said.get("events", "").split("\n"))),
+        events=tuple(events.parse(said.get("events", "").split("\n"), int(said["now"]))),
         running=tuple(item for item in running if item),
         cleaned=int(said.get("cleaned", "0 0").split()[1]),
         settings=file("settings"),

@@ -64,6 +64,8 @@ class Observed(msgspec.Struct, frozen=True):
     target: target.Target
     repo: repo.Repo
     record: Record | None
+    record_sum: str
+    """The sha256 of the record's file, '' where there is none."""
     worktree: worktree.Worktree
     files: files.Files
     session: session.Session
@@ -125,14 +127,20 @@ def _observed(pairs: list[tuple[str, str]], asked: Question) -> Observed:
 
     seen_repo = repo.parse(said, asked.identity)
     records = [script.content(value) for value in every("record")]
+    found, found_sum = record.find(records, seen_repo.identity, seen_repo.source)
     return Observed(
         target=target.parse(said),
         repo=seen_repo,
-        record=record.find(records, seen_repo.identity, seen_repo.source),
+        record=found,
+        record_sum=found_sum,
         worktree=worktree.parse(said, every("registered")),
         files=files.parse(said, every("visible"), every("heads")),
         session=session.parse(
-            said, every("transcript"), every("live"), every("held") if asked.project else None
+            said,
+            every("transcript"),
+            every("unreadable"),
+            every("live"),
+            every("held") if asked.project else None,
         ),
     )
 

@@ -48,7 +48,12 @@ moved() { # sets path to where git has the workspace's directory now, if somebod
     gitdir_of "${_admin%/gitdir}"
     _name=; _file=${_gitdir%/.git}/.mooring/workspace
     if [ -f "$_file" ] && [ ! -L "$_file" ]; then IFS= read -r _name <"$_file"; fi
-    case $_name in "$target_id $agent $topic "*) path=${_gitdir%/.git}; say moved "$path" ;; esac
+    case $_name in "$target_id $agent $topic "*)
+      # Anything in a worktree can write that name: never take one that another record has.
+      if [ -z "$(find "$root/records" -name '*.json' -exec \
+        grep -lF "\"worktree\": \"${_gitdir%/.git}\"" {} + 2>/dev/null)" ]
+      then path=${_gitdir%/.git}; say moved "$path"; fi ;;
+    esac
   done
 }
 probe_worktree() { # sets path, and of the worktree registered there: w_admin, w_head

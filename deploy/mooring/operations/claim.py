@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from hashlib import sha256
 
 from pyinfra.api.command import PyinfraCommand
 
@@ -84,20 +83,19 @@ lock target
 if [ "$(sum_of "$record")" != "$seen" ]; then
   case $(state_of "$record") in
     "$wanted_state") exit 0 ;; # somebody else did the same
-    *) die "Cannot finish: somebody else has just changed the workspace" "hint: mooring status" ;;
+    *) die "Cannot finish: somebody else has just changed the workspace" "hint: mooring list" ;;
   esac
 fi
 write_record "${text%?}" # without its last newline
 """
 
 
-def record_names(workspace: Workspace, seen: Record | None, record: Record) -> dict[str, str]:
-    """The variables of a script that brings the record on the target from `seen` to `record`."""
-    text = record_file.text(seen).encode() if seen else b""
+def record_names(workspace: Workspace, record: Record) -> dict[str, str]:
+    """The variables of a script that brings the record on the target to `record`."""
     return {
         "record": f"{workspace.observed.target.root}/{record_file.path(record.key)}",
         "text": record_file.text(record),
-        "seen": sha256(text).hexdigest() if seen else "",
+        "seen": workspace.record_sum,
         "wanted_state": record.state.value,
     }
 
@@ -120,7 +118,7 @@ def claim(workspace: Workspace) -> Iterator[PyinfraCommand]:
     if workspace.record and workspace.record.state is not State.ENDED:
         kept = workspace.record.ports
     names = {
-        **record_names(workspace, workspace.record, wanted),
+        **record_names(workspace, wanted),
         "reserves": "yes" if wanted.session != reserved else "",
         "new_id": str(uuid.uuid4()),
         "names": " ".join(plan.port_names),
@@ -144,7 +142,7 @@ def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
     ended = records.ended(record, workspace.session, head, workspace.commit, int(time.time()))
     yield run(
         workspace,
-        record_names(workspace, record, ended),
+        record_names(workspace, ended),
         finish_script(),
         lambda _: workspace.finish(ended, "ended"),
     )

@@ -86,7 +86,7 @@ def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
         final = msgspec.structs.replace(
             final, commit=workspace.commit or record.commit, updated=int(time.time())
         )
-        names = {**_names(workspace, record, texts), **record_names(workspace, record, final)}
+        names = {**_names(workspace, record, texts), **record_names(workspace, final)}
 
         def done(answer: list[str]) -> None:
             told(workspace)(answer)

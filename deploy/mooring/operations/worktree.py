@@ -14,7 +14,7 @@ from ..facts.workspace import Observed
 from ..generate import SECTIONS
 from ..handle import Workspace, text_sum
 from ..loss import judge
-from ..model import Key, State
+from ..model import Key, Record, State
 from ..plan import CONTEXT
 from .shell import run, step, told
 
@@ -57,7 +57,8 @@ uncommitted() { # PATH: sets carried_tree and carried_index to what a worktree h
   find_admin
   [ -n "$w_admin" ] || die "Cannot bring along what is uncommitted: $1 is no worktree of this repo"
   [ "$(wt_git rev-parse HEAD)" = "$(quiet_git --git-dir="$common" rev-parse "$start^{commit}")" ] ||
-    die "Cannot bring along what is uncommitted: $1 has moved on from $start"
+    die "Cannot bring along what is uncommitted: $1 has moved on from $start" \
+      "hint: mooring end $topic"
   carried_index=$(wt_git write-tree 2>&1) ||
     die "Cannot bring along what is uncommitted in $1:" "$carried_index"
   stage=$root/locks/.index.$$
@@ -120,7 +121,8 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "no_hooks": "yes" if workspace.source.is_url else "",
         "clears": "\n".join(plan.clears),
         "parks": parks(plan.agent, plan.topic),
-        "carry": workspace.request.carry,
+        "carry": plan.carry,
+        "topic": plan.topic,
     }
     yield run(workspace, names, _PARK + _CLEAR + _CARRY + _ADD, told(workspace))
 
@@ -205,10 +207,9 @@ fi
 """
 
 
-def _context(observed: Observed) -> str:
-    """Where the workspace's context is."""
-    places = (name for name in CONTEXT if name in observed.files.present)
-    return next(places, CONTEXT[0])
+def _context(record: Record) -> str:
+    """Where the workspace's context is: not where the repo has one of its own."""
+    return next((name for name in CONTEXT if name in record.generated), CONTEXT[0])
 
 
 def _dull(observed: Observed) -> str:
@@ -235,7 +236,7 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "topic": record.topic,
         "branch": record.branch,
         "owned": "yes" if record.owns_branch else "",
-        "context": _context(observed),
+        "context": _context(record),
         "dull_context": text_sum(SECTIONS),
         "dull_settings": _dull(observed),
         "settings": hooks.SETTINGS,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ..claude import live
 from ..claude.events import Event as HookEvent
 from ..claude.events import unread
 from ..claude.transcripts import store as local_store
@@ -26,8 +27,8 @@ _RECORD_KEY = (
 )
 
 
-Alive = Callable[[int, str], bool]
-"""Whether the process with a pid is the one that the kernel started then."""
+Holds = Callable[[str, int, str], bool]
+"""Whether a session's lease still is that of the process with a pid, which began then."""
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -67,6 +68,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         """What names the workspace on its target."""
         return Key(self.repo, self.agent, self.topic)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What names it on the command line, wherever one stands; for hints."""
+        agent = () if self.agent == "dev" else ("--agent", self.agent)
+        return (self.topic, *agent, "--repo", self.source)
+
 
 class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     """A session; times in epoch seconds.
@@ -94,11 +101,14 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
 class Registry(Database):
     """What is known of workspaces and sessions. Each method is one short transaction."""
 
-    def index(self, record: Record, host: str, event: str) -> None:
-        """Take over what a record on `host` says, and log `event`."""
+    def index(self, record: Record, host: str, event: str, running: Collection[str] = ()) -> None:
+        """Take over what a record on `host` says, and log `event`.
+
+        `running` are the ids of sessions that run on that host now.
+        """
         with self.writing():
             current, at = sessions.current(
-                record.target, record.key, record.session, record.reserved
+                record.target, record.key, record.session, record.reserved, running
             )
             columns = {**_columns(record, host), "session_id": current}
             IndexedRecord.insert(**columns).on_conflict(
@@ -137,12 +147,12 @@ class Registry(Database):
         return IndexedRecord.get_or_none(_is(record))
 
     @explaining
-    def fold(self, events: Iterable[HookEvent]) -> None:
+    def fold(self, events: Iterable[HookEvent], running: Collection[str] = ()) -> None:
         """Take in what hooks recorded; an event that is known already changes nothing."""
-        if new := list(events):
+        if new := sessions.new(events):
             with self.writing():
                 for target, key in sessions.note(new):
-                    sessions.follow(target, key)
+                    sessions.follow(target, key, running)
 
     @explaining
     def fold_store(self, store: Path) -> None:
@@ -151,18 +161,26 @@ class Registry(Database):
         was = (known.inode, known.read) if known else (0, 0)
         new, *now = unread(store, *was)
         if tuple(now) != was:
+            running = live.running(store) if new else {}
             with self.writing():
                 for target, key in sessions.note(new):
-                    sessions.follow(target, key)
+                    sessions.follow(target, key, running)
                 place = {"inode": now[0], "read": now[1]}
                 Store.insert(path=str(store), **place).on_conflict(
                     conflict_target=[Store.path], update=place
                 ).execute()
 
     @explaining
-    def current(self, record: Record) -> str:
-        """The id of the workspace's session: of the newest that began there, else the reserved."""
-        return sessions.current(record.target, record.key, record.session, record.reserved)[0]
+    def current(self, record: Record, running: Collection[str] = ()) -> str:
+        """The id of the workspace's session: one that began there, else the reserved one."""
+        return sessions.current(
+            record.target, record.key, record.session, record.reserved, running
+        )[0]
+
+    @explaining
+    def newest(self, target: str, key: Key) -> int:
+        """When something last happened in a workspace, by its target's clock; 0 if nothing did."""
+        return sessions.newest(target, key)
 
     @explaining
     def holder(self, session: str, target: str, key: Key) -> str | None:
@@ -200,11 +218,15 @@ class Registry(Database):
             Session.insert(**msgspec.structs.asdict(row)).execute()
         return True
 
-    def lease(self, session: str, holder: str, pid: int, started: str, alive: Alive) -> Held | None:
-        """Take the lease of a session for a process; returns who has it, if that one is `alive`."""
+    def lease(self, session: str, holder: str, pid: int, started: str, holds: Holds) -> Held | None:
+        """Take the lease of a session for a process; returns who has it, if it still `holds`."""
         with self.writing():
             row: Any = Lease.get_or_none(Lease.session_id == session)
-            if row and (row.pid, row.started) != (pid, started) and alive(row.pid, row.started):
+            if (
+                row
+                and (row.pid, row.started) != (pid, started)
+                and holds(row.session_id, row.pid, row.started)
+            ):
                 return Held(row.holder, row.pid, row.at)
             taken = {"holder": holder, "pid": pid, "started": started, "at": int(time.time())}
             Lease.insert(session_id=session, **taken).on_conflict(
@@ -213,13 +235,13 @@ class Registry(Database):
         return None
 
     @explaining
-    def leases(self, alive: Alive) -> dict[str, Held]:
-        """Who has a lease and is `alive`, by session id."""
+    def leases(self, holds: Holds) -> dict[str, Held]:
+        """Who has a lease and still `holds` it, by session id."""
         rows: Any = Lease.select()
         return {
             row.session_id: Held(row.holder, row.pid, row.at)
             for row in rows
-            if alive(row.pid, row.started)
+            if holds(row.session_id, row.pid, row.started)
         }
 
     def release(self, session: str, pid: int) -> None:
@@ -237,13 +259,13 @@ class Registry(Database):
         return [row.seen_commit for row in rows if row.seen_commit]
 
     @explaining
-    def issue_holder(self, key: Key, issue: str, session: str) -> str | None:
-        """The topic of another current session of the same issue, if there is one."""
+    def issue_holder(self, key: Key, issue: str) -> str | None:
+        """Another topic that has a current session of the same issue, if there is one."""
         row = Session.get_or_none(
             (Session.repo == key.repo)
             & (Session.agent == key.agent)
             & (Session.issue == issue)
-            & (Session.session_id != session)
+            & (Session.topic != key.topic)
             & Session.cleared_at.is_null()
         )
         return row.topic if row else None
