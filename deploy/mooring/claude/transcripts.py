@@ -21,6 +21,8 @@ from ..model import SESSION
 
 WINDOW = 32 << 10
 """Bytes read of a transcript's head, and again of its tail."""
+SMALL = 256 << 10
+"""A transcript of so many bytes is read whole: with 2.1.329 a first turn alone can take 150 KB."""
 SEARCH = 512 << 10
 """How far the head is searched for a prompt: a hook's output before it can take 200 KB."""
 REACH = 8 << 20
@@ -194,7 +196,7 @@ def _with_content(file: int, bare: Transcript) -> Transcript:
 def _head(file: int, size: int) -> tuple[bytes, _Found]:
     """As much of the head as it takes to find a working directory and a prompt, and these."""
     head = b""
-    want = min(WINDOW, size)
+    want = size if size <= SMALL else WINDOW
     while True:
         more = os.pread(file, want - len(head), len(head))
         head += more
