@@ -237,6 +237,15 @@ def test_a_large_transcript_is_read_at_both_ends(file: Path) -> None:
     assert (found.branch, found.turns, found.turns_exact) == ("end", 2, False)
 
 
+def test_a_small_transcript_is_counted_whole(file: Path) -> None:
+    turn = [asks("Again"), attached(40_000)]
+    found = said(file, lines(*turn * 5))
+    assert (found.turns, found.turns_exact) == (5, True)
+    found = said(file, lines(*turn * 50))
+    assert not found.turns_exact
+    assert found.turns < 50
+
+
 @pytest.mark.parametrize("size", [40_000, 200_000, 500_000])
 def test_a_prompt_behind_what_a_hook_said(file: Path, size: int) -> None:
     found = said(file, lines(*MODES, attached(size), asks("Fix it"), *[answers("x" * 900)] * 999))
@@ -253,9 +262,10 @@ def test_a_prompt_with_a_screenshot(file: Path) -> None:
 @pytest.mark.parametrize("offset", range(-2, 3))
 @pytest.mark.parametrize("windows", [1, 2, 3])
 def test_no_line_is_lost_or_counted_twice_at_a_windows_edge(
-    file: Path, windows: int, offset: int
+    monkeypatch: pytest.MonkeyPatch, file: Path, windows: int, offset: int
 ) -> None:
     first = lines(asks("First"))
+    monkeypatch.setattr(transcripts, "SMALL", 0)
     size = windows * transcripts.WINDOW + offset - len(first) - len(lines(attached(0)))
     content = first + lines(attached(size)) + lines(*[asks("Again")] * 10)
     found = said(file, content)
