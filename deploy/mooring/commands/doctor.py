@@ -14,7 +14,7 @@ from ..claude import events, hooks, safely, transcripts
 from ..claude.version import INSTALL, OLDEST, installed
 from ..errors import MooringError, command
 from ..registry import Registry
-from .lookup import LOCAL
+from .places import LOCAL
 
 DEFAULT_DAYS = 30
 KEEP_DAYS = 3650

@@ -9,7 +9,7 @@ from .. import runner
 from ..errors import MooringError
 from ..registry import Row
 from .answer import of_record
-from .lookup import LOCAL
+from .places import LOCAL
 
 Report = Callable[[str], None]
 

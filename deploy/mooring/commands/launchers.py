@@ -15,8 +15,9 @@ from ..claude.events import workspace_line
 from ..model import Record
 from ..registry import Registry, Row
 from . import launch, terminals
-from .lookup import LOCAL, Meant, find, missing
+from .lookup import Meant, find, missing
 from .new import Made
+from .places import LOCAL
 
 Report = Callable[[str], None]
 Compose = Callable[[], launch.Start]

@@ -5,20 +5,26 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
-from msgspec.structs import replace
 
-from ..claude import safely
-from ..claude.events import workspace_line
 from ..errors import MooringError, command, usage
 from ..model import check_agent, check_pipeline, check_topic
 from ..registry import Registry, Row
 from ..repo import parse_source, path_identity
+from .places import (
+    LOCAL,
+    absolute,
+    cwd,
+    git,
+    is_repo,
+    main_checkout,
+    main_git_dir,
+    repo_around,
+    standing_in,
+)
 
 Report = Callable[[str], None]
-LOCAL = "@local"
 
 
 class Meant(msgspec.Struct, frozen=True):
@@ -97,30 +103,7 @@ def _agent(said: Said) -> str:
 
 
 def _repo(said: Said) -> str:
-    return _absolute(said.repo or os.environ.get("WORK_REPO", ""))
-
-
-def standing_in(registry: Registry) -> Row | None:
-    """The workspace one stands in, by the name it has in `.mooring/workspace`, or by its path."""
-    here = _cwd()
-    if not here:
-        return None
-    rows = [row for row in registry.rows() if row.host == LOCAL and row.state != "ended"]
-    for place in (Path(here), *Path(here).parents):
-        line = _name_of(place)
-        if line:
-            named = (row for row in rows if workspace_line(row.target, row.key) == line)
-            # It may have been moved since the index saw it.
-            return next((replace(row, worktree=str(place)) for row in named), None)
-    return next((row for row in rows if f"{here}/".startswith(f"{row.worktree}/")), None)
-
-
-def _absolute(repo: str) -> str:
-    """A path as an absolute one; a URL, or an identity, as it is."""
-    if not repo or parse_source(repo).is_url:
-        return repo
-    path = Path(repo).expanduser()
-    return os.path.realpath(path) if path.exists() else repo
+    return absolute(said.repo or os.environ.get("WORK_REPO", ""))
 
 
 def find(registry: Registry, wanted: Meant) -> Row | None:
@@ -136,7 +119,7 @@ def find(registry: Registry, wanted: Meant) -> Row | None:
     if wanted.repo:
         rows = [row for row in rows if is_repo(row, wanted.repo)]
     elif len(rows) > 1:
-        here = _cwd()
+        here = cwd()
         rows = [row for row in rows if is_repo(row, here)] or rows
     if len({(row.repo, row.agent) for row in rows}) == 1:  # the same, under another root
         rows = sorted(rows, key=lambda row: row.updated_at)[-1:]
@@ -190,18 +173,6 @@ def of_pipeline(registry: Registry, wanted: Meant, *, ended: bool) -> list[Row]:
     ]
 
 
-def is_repo(row: Row, repo: str) -> bool:
-    """Whether `repo` names the workspace's repo: by URL, identity, or a path in it."""
-    if repo in (row.repo, row.source):
-        return True
-    if not repo.startswith("/"):
-        return parse_source(repo).identity == row.repo
-    return any(
-        repo == place or repo.startswith(f"{place}/")
-        for place in (row.worktree, row.source if row.source.startswith("/") else row.worktree)
-    )
-
-
 def data_of(registry: Registry, wanted: Meant) -> dict[str, object]:
     """Host data for a workspace that should be there: from the index, else as named.
 
@@ -220,7 +191,7 @@ def data_of(registry: Registry, wanted: Meant) -> dict[str, object]:
             "repo": row.source,
             "named_repo": wanted.named_repo,
         }
-    repo = wanted.repo or _here()
+    repo = wanted.repo or repo_around()
     if not repo or wanted.pipeline:
         raise missing(registry, wanted)
     agent = wanted.agent or "dev"
@@ -245,7 +216,7 @@ def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
     """Host data for a workspace to make: the repo is that named, or the one we stand in."""
     repo = wanted.repo
     if not repo:
-        here = _cwd()
+        here = cwd()
         inside = [row for row in registry.rows() if here.startswith(f"{row.worktree}/")]
         inside += [row for row in registry.rows() if here == row.worktree]
         repo = inside[0].source if inside else here
@@ -260,40 +231,6 @@ def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
         "repo": known.get(repo, repo),
         "named_repo": wanted.named_repo,
     }
-
-
-def _name_of(place: Path) -> str:
-    """What a directory says it is the worktree of, '' if it says nothing."""
-    said = safely.read(place / ".mooring" / "workspace", 8192)
-    return said.decode("utf-8", "replace").rstrip("\n") if said else ""
-
-
-def moved(row: Row) -> Row:
-    """The workspace at where git has its worktree now, if somebody moved it."""
-    place = git_dir(row)
-    if Path(row.worktree).is_dir() or place is None:
-        return row
-    listed = git(place, "worktree", "list", "--porcelain") or ()
-    paths = (line.removeprefix("worktree ") for line in listed if line.startswith("worktree "))
-    line = workspace_line(row.target, row.key)
-    found = next((path for path in paths if _name_of(Path(path)) == line), row.worktree)
-    return replace(row, worktree=found)
-
-
-def git_dir(row: Row) -> str | None:
-    """The repo's git directory on this host: never by the worktree, whose pointer isn't trusted."""
-    if row.host != LOCAL:
-        return None
-    if row.source.startswith("/"):
-        return main_git_dir(Path(row.source))
-    cache = Path.home() / ".local/share/mooring/cache" / f"{row.repo}.git"
-    return str(cache) if cache.is_dir() else None
-
-
-def main_git_dir(checkout: Path) -> str:
-    """The git directory of a main checkout, or of a bare repo."""
-    inside = checkout / ".git"
-    return str(inside if inside.is_dir() else checkout)
 
 
 def of(row: Row) -> Meant:
@@ -311,25 +248,10 @@ def pipeline_only(pipeline: str | None, everything: bool, report: Report) -> Mea
 
 def repo_here(repo: str | None) -> str:
     """The repo that is named, or the one we stand in. Raises a usage error where there is none."""
-    found = _repo(Said(repo=repo)) or _here()
+    found = _repo(Said(repo=repo)) or repo_around()
     if not found:
         raise usage("Cannot tell which repo is meant: you stand in none", "--repo PATH")
     return found
-
-
-def main_checkout(repo: object) -> Path:
-    """The main checkout of a repo given by a path in it, or in a worktree of it; a URL as it is."""
-    start = Path(str(repo))
-    for place in (start, *start.parents) if start.is_absolute() else ():
-        pointer = place / ".git"
-        if pointer.is_dir():
-            return place
-        if pointer.is_file():
-            # gitrepository-layout(5): "gitdir: <main>/.git/worktrees/<name>"
-            text = pointer.read_text(errors="surrogateescape").strip()
-            common = (place / text.removeprefix("gitdir: ")).resolve().parent.parent
-            return common.parent if common.name == ".git" else place
-    return start
 
 
 def identity(registry: Registry, repo: str | None) -> str:
@@ -349,37 +271,9 @@ def identity(registry: Registry, repo: str | None) -> str:
     return path_identity("".join(origin[:1]), "".join(roots[-1:]))
 
 
-def git(place: str, *args: str) -> list[str] | None:
-    """The lines that git says of a repo on this host, None if it fails.
-
-    It runs nothing that the repo could have chosen, and needs the git directory itself: a
-    worktree's pointer to it isn't trusted.
-    """
-    import subprocess  # only here: `list` does without
-
-    quiet = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-    argv = ["git", *quiet, f"--git-dir={place}", *args]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return None if done.returncode else done.stdout.splitlines()
-
-
 def missing(registry: Registry, wanted: Meant) -> MooringError:
     """The error that there is no such workspace, with the nearest name."""
     topics = [row.topic for row in registry.rows()]
     near = difflib.get_close_matches(wanted.topic, topics, 1)
     hint = f"mooring status {near[0]}" if near else "mooring list --all"
     return MooringError(f"There is no workspace {wanted.topic!r}", hint)
-
-
-def _cwd() -> str:
-    """Where we stand, or '' if that directory is gone, as after an `end` inside the workspace."""
-    try:
-        return os.path.realpath(Path.cwd())
-    except FileNotFoundError:
-        return ""
-
-
-def _here() -> str:
-    """The repo we stand in, if a `.git` says that there is one."""
-    here = Path(_cwd() or "/")
-    return str(here) if any((place / ".git").exists() for place in (here, *here.parents)) else ""

@@ -14,7 +14,8 @@ from ..model import Needs, Record
 from ..registry import Registry, Row
 from . import launch, prompt
 from .answer import of_record
-from .lookup import Meant, data_of, is_repo, of, standing_in
+from .lookup import Meant, data_of, of
+from .places import is_repo, standing_in
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):

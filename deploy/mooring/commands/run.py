@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..errors import MooringError, command
 from ..registry import Registry, Row
 from . import launch
-from .lookup import LOCAL, Meant, find, missing, moved
+from .lookup import Meant, find, missing
+from .places import LOCAL, moved
 
 
 def here(registry: Registry, wanted: Meant) -> Row:

@@ -12,7 +12,8 @@ from ..claude import transcripts
 from ..errors import MooringError, usage
 from ..model import SESSION
 from ..registry import Registry, Row
-from .lookup import Meant, identity, is_repo, main_checkout
+from .lookup import Meant, identity
+from .places import is_repo, main_checkout
 from .states import Sight
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from ..errors import command
 from ..registry import Registry, Row
 from .answer import of_row
-from .lookup import data_of, git, git_dir, of
+from .lookup import data_of, of
+from .places import git, git_dir
 from .states import Sight
 
 
