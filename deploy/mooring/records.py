@@ -133,6 +133,7 @@ def ended(record: Record, session: str, head: str, commit: str, now: int) -> Rec
         record,
         state=State.ENDED,
         session=session,
+        carry="",
         ports={},
         branch=branch,
         owns_branch=record.owns_branch and branch == record.branch,

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
 
 from mooring.facts import record as record_file
+from mooring.facts.workspace import Observed
 from mooring.model import Record, State
-from mooring.operations.claim import _CLAIM, _COMMON, PORTS, finish_script
+from mooring.operations.claim import _CLAIM, _COMMON, PORTS, finish_script, record_names
 from tests.operations.scripts import Target, ended, tools
 from tests.support import Person, lack, need
-from tests.unit.builders import SESSION, a_record
+from tests.unit.builders import IDENTITY, SESSION, a_record, observed
+
+if TYPE_CHECKING:
+    from mooring.handle import Workspace
 
 OTHER_SESSION = "00000000-0000-4000-8000-000000000002"
 ID = "00000000-0000-4000-8000-0000000000aa"
@@ -76,7 +83,7 @@ CLAIM = _COMMON + _CLAIM
 
 def answer(stdout: str) -> Record:
     """The record that a claim printed."""
-    return record_file.from_answer(stdout.splitlines())
+    return record_file.from_answer(stdout.splitlines())[0]
 
 
 def claim(target: Target, record: Record, **options: object) -> Record:
@@ -345,6 +352,102 @@ def test_a_record_that_somebody_else_changed_is_not_overwritten(
         "Cannot finish: somebody else has just changed the workspace",
     )
     assert (path.read_bytes() if theirs else b"") == before
+
+
+def older(record: Record) -> bytes:
+    """The record as an older Mooring wrote it: fewer keys, and in another order."""
+    fields = json.loads(record_file.text(record))
+    for name in ("reserved", "parent", "carry"):
+        del fields[name]
+    ports = json.dumps(fields.pop("ports"), separators=(",", ":"))
+    lines = [f'"{name}": {json.dumps(fields[name])}' for name in reversed(fields)]
+    return ("{\n" + ",\n".join([*lines, f'"ports": {ports}']) + "\n}\n").encode()
+
+
+@dataclass
+class Seen:
+    """A workspace whose probe saw one record's file, as far as `record_names` asks."""
+
+    observed: Observed
+    record_sum: str
+
+
+def seen_by_probe(target: Target, raw: bytes) -> tuple[Record, Seen]:
+    """The record in a file, and the workspace that has it."""
+    record, found_sum = record_file.find([raw], IDENTITY, "")
+    assert record
+    where = msgspec.structs.replace(observed().target, root=str(target.root))
+    return record, Seen(observed(target=where, record=record, record_sum=found_sum), found_sum)
+
+
+def put(target: Target, raw: bytes) -> Path:
+    """The record's file, with that in it."""
+    path = path_of(target, a_record())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(raw)
+    return path
+
+
+@pytest.mark.parametrize("state", [State.READY, State.ENDED])
+@pytest.mark.parametrize("old", [State.PARTIAL, State.READY])
+def test_an_older_record_is_finished_and_ended(target: Target, old: State, state: State) -> None:
+    """It says the same as what this Mooring would write, in another text."""
+    raw = older(a_record(state=old))
+    path = put(target, raw)
+    record, workspace = seen_by_probe(target, raw)
+    assert record == a_record(state=old)
+    final = msgspec.structs.replace(record, state=state, branch="b")
+    names_ = record_names(cast("Workspace", workspace), final)
+    assert names_["record"] == str(path)
+    target.run(FINISH, **names_)
+    assert path.read_text() == record_file.text(final)
+
+
+@pytest.mark.parametrize("state", [State.PARTIAL, State.READY, State.ENDED])
+def test_an_older_record_is_claimed(target: Target, state: State) -> None:
+    first = free_range(3)
+    ports = {} if state is State.ENDED else {"PORT": first}
+    raw = older(a_record(state=state, ports=ports))
+    path = put(target, raw)
+    record, workspace = seen_by_probe(target, raw)
+    wish = msgspec.structs.replace(record, state=State.PARTIAL, carry="/w", session=OTHER_SESSION)
+    claim_names = names(target, wish, "PORT PORT_WEB", kept=ports, first=first, count=3)
+    claim_names |= record_names(cast("Workspace", workspace), wish)
+    printed = target.run(CLAIM, **claim_names).stdout
+    claimed, claimed_sum = record_file.from_answer(printed.splitlines())
+    assert (claimed.session, claimed.carry) == (SESSION, "/w"), "the reserved one stays"
+    assert set(claimed.ports) == {"PORT", "PORT_WEB"}
+    assert claimed.ports["PORT"] == first
+    assert path.read_text() == record_file.text(claimed)
+    assert claimed_sum == sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_older_records_ports_are_taken(target: Target) -> None:
+    first = free_range(2)
+    put(target, older(a_record(ports={"PORT": first})))
+    assert claim(target, wanted("other"), first=first, count=2).ports == {"PORT": first + 1}
+
+
+def test_an_older_record_that_was_faster_can_be_finished(target: Target) -> None:
+    """The claim answers with the other's record; its sum is of the text that stands there."""
+    path = put(target, older(a_record(state=State.PARTIAL)))
+    printed = target.run(CLAIM, **names(target, wanted())).stdout
+    record, found_sum = record_file.from_answer(printed.splitlines())
+    assert record == a_record(state=State.PARTIAL)
+    ready = msgspec.structs.replace(record, state=State.READY)
+    target.run(FINISH, **names(target, ready) | {"seen": found_sum})
+    assert path.read_text() == record_file.text(ready)
+
+
+def test_an_older_record_that_changed_meanwhile_is_not_overwritten(target: Target) -> None:
+    raw = older(a_record())
+    path = put(target, raw)
+    record, workspace = seen_by_probe(target, raw)
+    path.write_text(record_file.text(a_record(branch="theirs")))
+    final = msgspec.structs.replace(record, state=State.ENDED)
+    said = target.refuses(FINISH, **record_names(cast("Workspace", workspace), final))
+    assert "somebody else has just changed the workspace" in said
+    assert '"branch": "theirs"' in path.read_text()
 
 
 def test_an_answer_is_ascii(target: Target) -> None:

@@ -427,11 +427,14 @@ def claimed(person: Person, repo: Path) -> Path:
     return path
 
 
-def transcript(store: Path, session: str, project: str = "-w", at: int = 2000) -> str:
-    """A transcript that was last written then; its path."""
+def transcript(
+    store: Path, session: str, project: str = "-w", at: int = 2000, cwd: Path | None = None
+) -> str:
+    """A transcript that was last written then, of a session that began in `cwd`; its path."""
     path = store / "projects" / project / f"{session}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("{}\n")
+    line = json.dumps({"cwd": str(cwd)}, separators=(",", ":")) if cwd else "{}"
+    path.write_text(f"{line}\n")
     os.utime(path, (at, at))
     return str(path)
 
@@ -499,10 +502,13 @@ def test_without_a_store_there_is_nothing(person: Person, repo: Path) -> None:
 
 
 def test_what_the_worktrees_own_project_holds(person: Person, repo: Path) -> None:
-    claimed(person, repo)
+    path = claimed(person, repo)
     store = store_of(person)
-    mine = {transcript(store, id_, "-w") for id_ in (SESSION, OTHER_SESSION)}
-    transcript(store, THIRD_SESSION, "-elsewhere")
+    mine = {transcript(store, id_, "-w", cwd=path) for id_ in (SESSION, OTHER_SESSION)}
+    transcript(store, THIRD_SESSION, "-elsewhere", cwd=path)
+    strangers = (Path(f"{path}-2"), path / "app", path.parent, None)  # "-" may stand for "/" too
+    for number, cwd in enumerate(strangers):
+        transcript(store, SESSION.replace("1", f"{5 + number}"), "-w", cwd=cwd)
     (store / "projects/-w/empty.jsonl").touch()
     held = look(person, repo, project="-w").session.held
     assert held is not None
@@ -613,6 +619,95 @@ def test_a_session_that_nobody_runs_any_more(
     process.kill()
     process.wait()
     assert look(person, repo).session.running == ()
+
+
+def test_a_zombie_runs_no_session(
+    person: Person, repo: Path, process: subprocess.Popen[bytes]
+) -> None:
+    claimed(person, repo)
+    pid_file(person, process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert look(person, repo).session.running == ()
+
+
+def test_who_runs_anything_in_the_worktree(
+    person: Person, repo: Path, process: subprocess.Popen[bytes]
+) -> None:
+    path = claimed(person, repo)
+    pid_file(person, process.pid, OTHER_SESSION, cwd=str(path / "app"))
+    pid_file(person, os.getpid(), THIRD_SESSION, cwd=str(repo))
+    seen = look(person, repo).session
+    assert seen.ids_running == {OTHER_SESSION}
+    assert seen.inside(str(path)) == seen.process(OTHER_SESSION)
+    assert seen.inside(str(repo)) is None
+    pid_file(person, process.pid, OTHER_SESSION, cwd=f"{path}-2")
+    assert look(person, repo).session.inside(str(path)) is None
+
+
+def test_a_pipe_beside_the_pid_files_is_not_waited_for(person: Person, repo: Path) -> None:
+    claimed(person, repo)
+    mine = pid_file(person, os.getpid())
+    os.mkfifo(mine.with_name("1.json"))
+    assert look(person, repo).session.process(SESSION)
+
+
+def test_a_pipe_in_the_place_of_anything_of_the_store_is_not_waited_for(
+    person: Person, repo: Path
+) -> None:
+    claimed(person, repo)
+    store = store_of(person)
+    for name in (events.FILE, f"projects/-w/{SESSION}.jsonl", ".last-cleanup"):
+        (store / name).parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(store / name)
+    seen = look(person, repo, project="-w").session
+    assert (seen.events, seen.transcripts, seen.held, seen.cleaned) == ((), (), (), 0)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_transcript_that_cannot_be_read_is_said(person: Person, repo: Path) -> None:
+    claimed(person, repo)
+    path = transcript(store_of(person), SESSION)
+    Path(path).chmod(0)
+    seen = look(person, repo).session
+    assert (seen.transcripts, seen.unreadable) == ((), (path,))
+
+
+@pytest.mark.parametrize("link", ["", ".claude", hooks.SETTINGS])
+def test_settings_behind_a_link_are_said_to_be(person: Person, repo: Path, link: str) -> None:
+    path = claimed(person, repo)
+    if link:
+        (path / link).parent.mkdir(exist_ok=True)
+        (path / link).symlink_to("nowhere")
+    assert look(person, repo).session.linked == bool(link)
+
+
+def test_an_event_from_the_targets_future_is_left_out(person: Person, repo: Path) -> None:
+    path = claimed(person, repo)
+    fire(person, path, OTHER_SESSION)
+    file = store_of(person) / events.FILE
+    said = json.loads(file.read_text())
+    for ahead in (200, 4000):
+        more = json.dumps(said | {"at": said["at"] + ahead}, separators=(",", ":"))
+        file.write_text(f"{file.read_text()}{more}\n")
+    found = look(person, repo).session.events
+    assert [item.at for item in found] == [said["at"], said["at"] + 200]
+
+
+def test_the_clock_that_counts_is_the_targets(person: Person, repo: Path, tmp_path: Path) -> None:
+    """One that is years behind ours has events of its own time."""
+    path = claimed(person, repo)
+    clock = tmp_path / "clock"
+    clock.mkdir()
+    (clock / "date").write_text("#!/bin/sh\necho 1000\n")
+    (clock / "date").chmod(0o755)
+    behind = {"PATH": f"{clock}:{person.env['PATH']}"}
+    said = {"session_id": OTHER_SESSION, "hook_event_name": "SessionStart"}
+    person.run("sh", "-c", hooks.COMMAND, cwd=path, input=json.dumps(said), env=behind)
+    fire(person, path, THIRD_SESSION)
+    asked = question(repo)
+    seen = facts.parse(answer(person, asked, **behind), asked).session
+    assert [(item.at, item.session) for item in seen.events] == [(1000, OTHER_SESSION)]
 
 
 def test_a_pid_that_somebody_else_has_now(
@@ -780,6 +875,71 @@ def test_the_worktree_of_another_topic_was_not_moved(
     assert seen.worktree.registered is None
 
 
+OWNERS = ["copy", "it's", "größe", 'a"b', "a\\b", "a.*b"]
+
+
+@pytest.mark.parametrize("name", OWNERS)
+@pytest.mark.parametrize("state", [State.READY, State.PARTIAL])
+def test_a_worktree_that_another_record_has_is_not_taken(
+    person: Person, repo: Path, tmp_path: Path, name: str, state: State
+) -> None:
+    """Whoever works in it can write into it that it was another's."""
+    path = claimed(person, repo)
+    theirs = tmp_path / name
+    person.git("worktree", "add", theirs, "-b", "other", cwd=repo)
+    shutil.copytree(path / ".mooring", theirs / ".mooring")
+    person.git("worktree", "remove", "--force", path, cwd=repo)
+    assert look(person, repo).worktree.moved, "nobody has it"
+    record = a_record(topic="other", worktree=str(theirs), state=state)
+    file = person.home / ".local/share/mooring" / record_file.path(record.key)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(record_file.text(record))
+    seen = look(person, repo)
+    assert (seen.worktree.path, seen.worktree.moved) == (str(path), False)
+    assert str(theirs) in {item.path for item in seen.worktree.others}
+
+
+def test_the_sum_of_a_record_is_that_of_its_file(person: Person, repo: Path) -> None:
+    assert look(person, repo).record_sum == ""
+    workspace(person, repo)
+    file = file_of_record(person)
+    seen = look(person, repo)
+    assert seen.record_sum == sha256(file.read_bytes()).hexdigest()
+    file.write_text(file.read_text().replace('"carry": "",\n', ""))
+    older = look(person, repo)
+    assert older.record == seen.record
+    assert older.record_sum == sha256(file.read_bytes()).hexdigest() != seen.record_sum
+
+
+def test_a_record_of_an_older_mooring_is_read(person: Person, repo: Path, tmp_path: Path) -> None:
+    """By the shell too, which has to know where to look, and at which branch."""
+    workspace(person, repo)
+    file = file_of_record(person)
+    fields = json.loads(file.read_text())
+    for name in ("reserved", "parent", "carry"):
+        del fields[name]
+    fields |= {"worktree": str(tmp_path / "elsewhere"), "branch": "recorded", "base": "fix-login"}
+    lines = [f'"{name}": {json.dumps(value)}' for name, value in fields.items()]
+    file.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    transcript(store_of(person), SESSION)
+    seen = look(person, repo)
+    assert seen.record
+    assert (seen.record.branch, seen.record.reserved, seen.record.carry) == ("recorded", 0, "")
+    assert seen.record_sum == sha256(file.read_bytes()).hexdigest()
+    assert (seen.worktree.path, seen.repo.branch, seen.repo.base) == (
+        str(tmp_path / "elsewhere"),
+        "recorded",
+        "fix-login",
+    )
+    assert seen.session.of(SESSION)
+
+
+def file_of_record(person: Person) -> Path:
+    """The only record's file."""
+    (found,) = (person.home / ".local/share/mooring/records").rglob("*.json")
+    return found
+
+
 def test_busybox_sees_the_same_session(
     person: Person, repo: Path, tmp_path: Path, process: subprocess.Popen[bytes]
 ) -> None:
@@ -788,7 +948,7 @@ def test_busybox_sees_the_same_session(
     (path / hooks.SETTINGS).write_bytes(MINE)
     (path / ".session-context.md").write_text(f"{HEAD}mine\n")
     fire(person, path, OTHER_SESSION, cwd="/größe")
-    transcript(store_of(person), OTHER_SESSION)
+    transcript(store_of(person), OTHER_SESSION, cwd=tmp_path / "elsewhere")
     pid_file(person, process.pid, OTHER_SESSION)
     person.git("worktree", "move", path, tmp_path / "elsewhere", cwd=repo)
     asked = question(repo, project="-w", scan=True)

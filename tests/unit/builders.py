@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from mooring.config import Layers, Spec, merge
 from mooring.facts import files, repo
+from mooring.facts import record as record_file
 from mooring.facts.files import Files
 from mooring.facts.repo import Repo
 from mooring.facts.session import Session, Transcript
@@ -115,6 +117,7 @@ def a_session(*paths: str, **changes: Any) -> Session:
     found = Session(
         store=STORE,
         transcripts=tuple(Transcript(path, 1, 2000) for path in paths),
+        unreadable=(),
         held=None,
         events=(),
         running=(),
@@ -130,7 +133,17 @@ def a_session(*paths: str, **changes: Any) -> Session:
 def observed(**changes: Any) -> Observed:
     """A target with git and direnv, a repo, and no trace of the workspace."""
     target = Target("id", ROOT, "/usr/bin/direnv", "/usr/bin/git")
-    seen = Observed(target, a_repo(), None, a_worktree(), some_files(), a_session())
+    seen = Observed(target, a_repo(), None, "", a_worktree(), some_files(), a_session())
+    return _seen(seen, changes)
+
+
+def _seen(seen: Observed, changes: dict[str, Any]) -> Observed:
+    """The same with those changes; a record stands in a file as this Mooring writes it."""
+    if record := changes.get("record"):
+        text = record_file.text(record).encode()
+        changes = {"record_sum": sha256(text).hexdigest()} | changes
+    elif "record" in changes:
+        changes = {"record_sum": ""} | changes
     return msgspec.structs.replace(seen, **changes)
 
 
@@ -139,4 +152,4 @@ def a_whole_one(**changes: Any) -> Observed:
     refs = {"refs/heads/main": BASE, "refs/heads/fix-login": TIP}
     there = a_worktree(kind="dir", registered=registered())
     seen = observed(record=a_record(), repo=a_repo(refs=refs), worktree=there)
-    return msgspec.structs.replace(seen, **changes)
+    return _seen(seen, changes)

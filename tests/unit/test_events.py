@@ -118,9 +118,18 @@ def test_what_is_no_event_is_left_out(junk: str) -> None:
     assert len(list(parse([line(), junk, line(at=1001)]))) == 2
 
 
-def test_a_clock_that_is_ahead_by_less_than_a_day_is_believed() -> None:
-    ahead = int(time.time()) + 3600
-    assert event(at=ahead).at == ahead
+@pytest.mark.parametrize(("ahead", "believed"), [(0, 1), (299, 1), (300, 1), (301, 0), (3600, 0)])
+def test_a_clock_may_be_ahead_by_minutes(ahead: int, believed: int) -> None:
+    """One from the future would be the newest for as long as that lasts."""
+    assert events.AHEAD_SECONDS == 300
+    assert len(list(parse([line(at=5000 + ahead)], 5000))) == believed
+    assert len(list(parse([line(at=5000 + ahead)], 5000.0))) == believed
+
+
+def test_without_a_clock_of_the_target_it_is_ours() -> None:
+    now = int(time.time())
+    assert event(at=now + 200).at == now + 200
+    assert list(parse([line(at=now + 400)])) == []
 
 
 json_like = st.recursive(

@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from hypothesis import strategies as st
 
 from mooring.claude import events, hooks
 from mooring.model import Key
-from tests.support import lack
 from tests.unit.builders import SESSION, a_record
 
 # Settings, merged and stripped by meaning
@@ -251,7 +251,22 @@ def test_an_end_is_appended_and_the_session_stays(
     fire(shell, work, tmp_path, said("SessionEnd", str(uuid.uuid4()), reason="clear"))
     first, last = events.parse(recorded(tmp_path / ".claude"))
     assert (first.starts, last.starts) == (True, False)
+    assert session_of(work) == f"{SESSION}\n", "the start of the next one follows"
+
+
+@pytest.mark.parametrize("reason", ["other", "prompt_input_exit", "logout"])
+def test_an_end_puts_the_session_there_too(
+    shell: tuple[str, ...], work: Path, tmp_path: Path, reason: str
+) -> None:
+    """A helper beside it may have begun, and put its own there, since."""
+    other = str(uuid.uuid4())
+    fire(shell, work, tmp_path)
+    fire(shell, work, tmp_path, said(session=other))
+    assert session_of(work) == f"{other}\n"
+    fire(shell, work, tmp_path, said("SessionEnd", reason=reason))
     assert session_of(work) == f"{SESSION}\n"
+    last = list(events.parse(recorded(tmp_path / ".claude")))[-1]
+    assert (last.session, last.starts, last.source) == (SESSION, False, "startup")
 
 
 NO_IDS = [
@@ -462,12 +477,146 @@ def test_a_stage_that_is_a_link_is_not_written_through(
 
 
 def test_a_full_disk_is_silent(shell: tuple[str, ...], work: Path, tmp_path: Path) -> None:
-    if not Path("/dev/full").exists():
-        lack("there is no /dev/full")
-    (tmp_path / ".claude/mooring").mkdir(parents=True)
-    (tmp_path / ".claude" / events.FILE).symlink_to("/dev/full")
-    fire(shell, work, tmp_path)
+    """A file that may not grow fails as one on a full disk does."""
+    file = tmp_path / ".claude" / events.FILE
+    file.parent.mkdir(parents=True)
+    file.write_text("x" * 2048)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *shell, "-c", hooks.COMMAND],
+        cwd=work,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        input=said().encode(),
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert file.read_text() == "x" * 2048
     assert session_of(work) == f"{SESSION}\n"
+
+
+# Runs a program that gets an error, and no signal, as it makes a file larger than that.
+LIMITED = """
+import os, resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("to", ["file", "nothing", "fifo", "directory", "/dev/null"])
+@pytest.mark.parametrize("what", ["mooring/events.jsonl", "mooring"])
+def test_a_store_that_is_a_link_is_not_written_through(
+    shell: tuple[str, ...], work: Path, tmp_path: Path, what: str, to: str
+) -> None:
+    planted = theirs(tmp_path)
+    (tmp_path / "directory").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    link = tmp_path / ".claude" / what
+    link.parent.mkdir(parents=True)
+    link.symlink_to({"file": planted}.get(to, tmp_path / to))
+    before = sorted(tmp_path.glob("*"))
+    fire(shell, work, tmp_path)
+    assert sorted(tmp_path.glob("*")) == before
+    assert planted.read_text() == "theirs"
+    assert list((tmp_path / "directory").iterdir()) == []
+    assert link.is_symlink()
+    assert session_of(work) == f"{SESSION}\n", "the store is not all there is to it"
+
+
+def test_a_store_whose_events_are_a_pipe_is_not_waited_for(
+    shell: tuple[str, ...], work: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".claude/mooring").mkdir(parents=True)
+    os.mkfifo(tmp_path / ".claude" / events.FILE)
+    pipe = os.open(tmp_path / ".claude" / events.FILE, os.O_RDWR | os.O_NONBLOCK)
+    fire(shell, work, tmp_path)
+    with os.fdopen(pipe, "rb") as reader:
+        assert reader.read() is None, "nobody wrote to it"
+    assert session_of(work) == f"{SESSION}\n"
+
+
+def test_a_person_may_have_their_store_behind_a_link(
+    shell: tuple[str, ...], work: Path, tmp_path: Path
+) -> None:
+    """As with a directory of dot files; only what is below it is ours."""
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / ".claude").symlink_to("dotfiles")
+    fire(shell, work, tmp_path)
+    assert len(recorded(tmp_path / "dotfiles")) == 1
+
+
+ODD_LINES = [
+    f"{LINE} $(touch planted)",
+    "$(touch planted)",
+    "`touch planted`",
+    f'{LINE}","at":1,"x":"',
+    f"{LINE}\\",
+    f"{LINE};touch planted",
+    f"{LINE}|x",
+    f"{LINE}&",
+    f"{LINE}*",
+    f"{LINE}'",
+    f"{LINE}\t",
+    f"{LINE}\r",
+    f"{LINE}\x1b[0m",
+    f"größe {LINE}",
+]
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_a_name_with_odd_characters_is_nobodys(
+    shell: tuple[str, ...], tmp_path: Path, line: str
+) -> None:
+    work = mark(tmp_path / "work", line)
+    fire(shell, work, tmp_path)
+    assert recorded(tmp_path / ".claude") == []
+    assert session_of(work) is None
+    assert not list(tmp_path.rglob("planted"))
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory"])
+def test_a_name_that_is_no_file_is_not_waited_for(
+    shell: tuple[str, ...], tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / "work/.mooring/workspace"
+    place.parent.mkdir(parents=True)
+    (os.mkfifo if kind == "fifo" else Path.mkdir)(place)
+    fire(shell, tmp_path / "work", tmp_path)
+    assert recorded(tmp_path / ".claude") == []
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "file"])
+def test_a_stage_that_is_there_already_is_not_waited_for(
+    shell: tuple[str, ...], work: Path, tmp_path: Path, kind: str
+) -> None:
+    """Whoever may write to the worktree can guess the name: it holds a process's number."""
+    make = {"fifo": "mkfifo", "directory": "mkdir", "file": "echo x >"}[kind]
+    done = subprocess.run(
+        [*shell, "-c", f'{make} ".mooring/.stage.$$"; eval "$HOOK"'],
+        cwd=work,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HOOK": hooks.COMMAND},
+        input=said().encode(),
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert session_of(work) in (None, f"{SESSION}\n")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory"])
+def test_a_session_that_is_no_file(
+    shell: tuple[str, ...], work: Path, tmp_path: Path, kind: str
+) -> None:
+    place = work / ".mooring/session"
+    (os.mkfifo if kind == "fifo" else Path.mkdir)(place)
+    fire(shell, work, tmp_path)
+    assert {path.name for path in (work / ".mooring").iterdir()} == {"workspace", "session"}
+    if kind == "directory":
+        assert list(place.iterdir()) == []
+    else:
+        assert session_of(work) == f"{SESSION}\n"
 
 
 @pytest.mark.parametrize("blocked", [".claude", ".claude/mooring", ".claude/mooring/events.jsonl"])

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mooring.claude import live
-from mooring.claude.live import Live, is_alive, parse, running, started
+from mooring.claude.live import Live, holds, is_alive, is_same, parse, refusal, running, started
 from tests.support import lack
 from tests.unit.builders import SESSION
 
@@ -82,6 +82,94 @@ def test_a_process_that_was_killed_leaves_its_file(
     process.kill()
     process.wait()
     assert running(store) == {}
+
+
+@pytest.fixture
+def zombie() -> Iterator[int]:
+    """A process that ended, and that nobody has waited for."""
+    process = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    yield process.pid
+    process.wait()
+
+
+def test_a_zombie_runs_nothing(store: Path, zombie: int) -> None:
+    """Claude's parent may be slow to wait for it; the signal 0 still reaches it."""
+    began = started(zombie)
+    os.kill(zombie, 0)
+    if not began:
+        lack("there is no /proc")
+    assert not is_alive(zombie)
+    assert not is_same(zombie, began)
+    pid_file(store, zombie)
+    assert running(store) == {}
+    assert not holds(store)(SESSION, zombie, began)
+
+
+def test_a_process_is_the_same_as_long_as_it_runs(process: subprocess.Popen[bytes]) -> None:
+    began = started(process.pid)
+    assert is_alive(process.pid)
+    assert is_same(process.pid, began)
+    assert not is_same(process.pid, f"{began}0")
+    process.kill()
+    process.wait()
+    assert not is_same(process.pid, began)
+
+
+def test_who_took_a_session_has_it_until_the_pid_file_names_another(
+    store: Path, process: subprocess.Popen[bytes]
+) -> None:
+    began = started(process.pid)
+    assert holds(store)(SESSION, process.pid, began), "Claude has yet to write its file"
+    assert not holds(store)(SESSION, process.pid, f"{began}0")
+    pid_file(store, process.pid)
+    assert holds(store)(SESSION, process.pid, began)
+    pid_file(store, process.pid, sessionId=OTHER)
+    assert not holds(store)(SESSION, process.pid, began), "it went on to another, as by /clear"
+    assert holds(store)(OTHER, process.pid, began)
+    pid_file(store, process.pid, sessionId=OTHER, procStart="1")
+    assert holds(store)(SESSION, process.pid, began), "that file is of an earlier process"
+    process.kill()
+    process.wait()
+    assert not holds(store)(SESSION, process.pid, began)
+
+
+def test_each_of_two_processes_in_one_session_is_asked_for_itself(
+    store: Path, process: subprocess.Popen[bytes]
+) -> None:
+    """Nobody may have the lease of one session by being in another one, shared or not."""
+    pid_file(store, process.pid, sessionId=OTHER)
+    pid_file(store, os.getpid(), sessionId=OTHER)
+    for pid in (process.pid, os.getpid()):
+        assert not holds(store)(SESSION, pid, started(pid))
+        assert holds(store)(OTHER, pid, started(pid))
+
+
+def test_a_refusal_names_who_runs_it() -> None:
+    words = ("fix-login", "--agent", "qa")
+    error = refusal(SESSION, words, Live(7, SESSION, "/w", 1000))
+    assert error.message.startswith(f"Cannot go on with 'fix-login': its session {SESSION} is ")
+    assert "pid 7 in /w since 1970-01-0" in error.message
+    assert error.hints[0].startswith("mooring attach fix-login --agent qa")
+    assert error.hints[1] == "mooring resume fix-login --agent qa --fork fix-login-2"
+
+
+def test_the_name_of_a_fork_that_a_refusal_gives_is_a_topic() -> None:
+    error = refusal(SESSION, ("x" * 64,), Live(7, SESSION, "/w", 0))
+    assert len(error.hints[1].split()[-1]) <= 64
+
+
+def test_a_directory_is_shown_without_what_a_terminal_would_obey() -> None:
+    text = json.dumps({"pid": 7, "sessionId": SESSION, "cwd": "/w\x1b]0;x\x07\n\u202e größe"})
+    found = parse(text, "")
+    assert found
+    assert found.cwd == "/w?]0;x??? größe"
+
+
+@pytest.mark.parametrize("at", [-1, 0, 1 << 60, 10**30])
+def test_a_start_that_makes_no_sense_is_none(at: int) -> None:
+    found = parse(json.dumps({"pid": 7, "sessionId": SESSION, "startedAt": at}), "")
+    assert found is None or found.since == 0
 
 
 def test_a_pid_that_somebody_else_has_now(store: Path, process: subprocess.Popen[bytes]) -> None:
@@ -165,6 +253,12 @@ def test_a_directory_is_passed_over(store: Path) -> None:
 @pytest.mark.timeout(20)
 def test_a_pipe_is_not_waited_for(store: Path) -> None:
     os.mkfifo(store / live.DIRECTORY / f"{os.getpid()}.json")
+    assert running(store) == {}
+
+
+def test_a_link_is_passed_over(store: Path) -> None:
+    elsewhere = pid_file(store, os.getpid()).rename(store / "elsewhere")
+    (store / live.DIRECTORY / f"{os.getpid()}.json").symlink_to(elsewhere)
     assert running(store) == {}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mooring.claude.live import Live
 from mooring.errors import MooringError
 from mooring.loss import KEPT, SHOWN, judge, losses, provisioned
 from tests.unit.builders import (
@@ -17,6 +18,7 @@ from tests.unit.builders import (
     SUM,
     a_record,
     a_request,
+    a_session,
     a_whole_one,
     a_worktree,
     observed,
@@ -171,3 +173,33 @@ def test_a_locked_worktree_is_refused_even_by_force(force: bool, locked: str, wh
     error = refusal(scanned("end", registered=registered(locked=locked)), force=force)
     assert why in error.message
     assert error.hints == (f"git --git-dir {COMMON} worktree unlock {PATH}",)
+
+
+OTHER = SESSION.replace("1", "2")
+
+# Who runs where, and whether an end would be in the middle of that.
+RUNNERS: dict[str, tuple[str, str, bool]] = {
+    "its session, there": (SESSION, PATH, True),
+    "its session, elsewhere": (SESSION, "/home/robin", True),
+    "another, there": (OTHER, PATH, True),
+    "another, below": (OTHER, f"{PATH}/app/deep", True),
+    "another, above": (OTHER, PATH.rpartition("/")[0], False),
+    "another, in one of a longer name": (OTHER, f"{PATH}-2", False),
+    "another, who knows where": (OTHER, "", False),
+}
+
+
+@pytest.mark.parametrize(("session", "cwd", "refused"), RUNNERS.values(), ids=RUNNERS.keys())
+def test_nobody_may_run_there(session: str, cwd: str, refused: bool) -> None:
+    running = a_session(running=(Live(7, session, cwd, 1000),))
+    there = a_worktree(kind="dir", registered=registered(), scan="end")
+    seen = a_whole_one(session=running, worktree=there)
+    if refused:
+        error = refusal(seen)
+        assert "Claude is running there (pid 7)" in error.message
+        assert error.hints[-1].startswith("mooring end fix-login --force")
+    else:
+        judge(a_request(), seen, SESSION)
+    judge(a_request(force=True), seen, SESSION)
+    gone = a_whole_one(session=running, worktree=a_worktree())
+    judge(a_request(), gone, SESSION)

@@ -11,8 +11,7 @@ import pytest
 
 from mooring.claude import hooks
 from mooring.config import Layers, Spec, parse
-from mooring.errors import MooringError, OccupiedError
-from mooring.facts.session import Transcript
+from mooring.errors import MooringError
 from mooring.facts.workspace import Observed
 from mooring.model import Needs, State
 from mooring.plan import (
@@ -20,8 +19,6 @@ from mooring.plan import (
     ENVRC,
     PROMPT,
     Plan,
-    check_needs,
-    continues,
     intentions,
     resolve,
     wanted_base,
@@ -37,12 +34,9 @@ from tests.unit.builders import (
     REMOTE,
     ROOT,
     SEEN,
-    SESSION,
     SHOP,
-    STORE,
     SUM,
     TIP,
-    TRANSCRIPT,
     a_record,
     a_repo,
     a_request,
@@ -99,7 +93,7 @@ def test_the_first_workspace_of_a_topic() -> None:
     assert (made.worktree, made.makes_worktree, made.makes_branch) == (PATH, True, True)
     assert (made.envrc, made.context, made.approves) == (ENVRC[0], CONTEXT[0], True)
     assert (made.port_names, made.copies, made.clears) == (("PORT",), (), ())
-    assert (made.notes, made.rebuilds, made.parent) == ((), False, "")
+    assert (made.notes, made.rebuilds, made.parent, made.carry) == ((), False, "", "")
     assert (made.prompt, made.settings) == (PROMPT[0], hooks.SETTINGS)
 
 
@@ -113,6 +107,17 @@ BRANCHES: dict[str, tuple[dict[str, str], dict[str, Any], dict[str, Any], tuple[
     "existing, and a base was asked for": (OURS, {"base": "main"}, {}, (TIP, False)),
     "named": (MAIN, {"branch": "wip"}, {}, (BASE, True)),
     "seen elsewhere, but a new topic": (MAIN, {}, {"last_commit": SEEN}, (BASE, True)),
+    "a start": (MAIN, {"start": SEEN}, {}, (SEEN, True)),
+    "a start, and pushed": (PUSHED, {"start": SEEN}, {}, (SEEN, True)),
+    "a start, and existing": (OURS, {"start": SEEN}, {}, (TIP, False)),
+    "a start and a base": (MAIN, {"start": SEEN, "base": "main"}, {}, (SEEN, True)),
+    "a start, and a base that is missing": (
+        MAIN,
+        {"start": SEEN},
+        {"base_commit": ""},
+        (SEEN, True),
+    ),
+    "a start, seen elsewhere": (MAIN, {"start": SEEN}, {"last_commit": TIP}, (SEEN, True)),
 }
 
 
@@ -389,107 +394,6 @@ def test_moorings_own_cache_is_no_repo_to_name_by_path() -> None:
     assert "is Mooring's cache" in refusal(observed(repo=mine)).message
 
 
-# What has to be there
-
-
-def unmet(
-    needs: Needs, seen: Observed, current: str = SESSION, gone: str = "", **request: Any
-) -> MooringError | None:
-    """Why that can't go on, or begin; None if it can."""
-    error = None
-    try:
-        check_needs(a_request(needs=needs, **request), seen, current, gone)
-    except MooringError as caught:
-        error = caught
-    assert error is None or error.message.startswith("Cannot ")
-    assert error is None or error.hints
-    return error
-
-
-RECORDED = a_whole_one(session=a_session(TRANSCRIPT))
-RESUMING = [needs for needs in Needs if needs.resumes]
-HELD_ONE = (Transcript(f"{STORE}/projects/x/another.jsonl", 1, 2000),)
-
-
-def holding(held: tuple[Transcript, ...] | None) -> Observed:
-    """The workspace, its session without a transcript, and what its own project holds."""
-    return a_whole_one(session=a_session(held=held))
-
-
-def test_an_ended_workspaces_branch_counts_for_what_resumes() -> None:
-    assert set(Needs) - set(RESUMING) == {Needs.NOTHING, Needs.VACANCY}
-
-
-@pytest.mark.parametrize("needs", RESUMING)
-def test_what_was_never_there_cannot_be_resumed(needs: Needs) -> None:
-    error = unmet(needs, observed(), current="")
-    assert error
-    assert "there is no workspace and no session of that name" in error.message
-
-
-@pytest.mark.parametrize("needs", [Needs.TRANSCRIPT, Needs.CONVERSATION])
-def test_without_a_transcript_there_is_nothing_to_resume(needs: Needs) -> None:
-    error = unmet(needs, a_whole_one())
-    assert error
-    assert f"Claude has no transcript of its session {SESSION} in {STORE}" in error.message
-    assert not isinstance(error, OccupiedError)
-    assert "mooring new fix-login" in error.hints[1]
-    assert unmet(needs, RECORDED) is None
-    assert unmet(needs, RECORDED, current=SESSION.replace("1", "2")), "it is another's"
-
-
-def test_a_transcript_that_is_gone_is_said_since_when() -> None:
-    error = unmet(Needs.TRANSCRIPT, a_whole_one(), gone="it had one, last written on 2026-01-02")
-    assert error
-    assert f"in {STORE}; it had one, last written on 2026-01-02" in error.message
-
-
-def test_a_record_is_enough_without_claude() -> None:
-    assert unmet(Needs.RECORD, a_whole_one()) is None
-    assert unmet(Needs.RECORD, RECORDED) is None
-
-
-@pytest.mark.parametrize("session", ["", SESSION])
-@pytest.mark.parametrize("seen", [observed(), a_whole_one(), RECORDED])
-def test_a_provision_alone_needs_nothing(session: str, seen: Observed) -> None:
-    assert unmet(Needs.NOTHING, seen, session) is None
-
-
-def test_a_new_conversation_needs_a_session_that_has_none() -> None:
-    assert unmet(Needs.VACANCY, observed(), current="") is None
-    assert unmet(Needs.VACANCY, a_whole_one()) is None
-    error = unmet(Needs.VACANCY, RECORDED)
-    assert isinstance(error, OccupiedError)
-    assert SESSION in error.message
-    assert error.hints[0] == "mooring resume fix-login"
-    assert error.hints[1].startswith("mooring new fix-login --fresh ")
-
-
-# What the worktree's own project directory holds -> whether `claude --continue` finds it.
-CONTINUED: dict[str, tuple[tuple[Transcript, ...] | None, dict[str, Any], str, bool]] = {
-    "one": (HELD_ONE, {}, "", True),
-    "none": ((), {}, "", False),
-    "two": (HELD_ONE * 2, {}, "", False),
-    "nobody asked": (None, {}, "", False),
-    "one, but ours is gone": (HELD_ONE, {}, "it had one", False),
-    "one, but a session was named": (HELD_ONE, {"session": SESSION}, "", False),
-}
-
-
-@pytest.mark.parametrize(
-    ("held", "request_", "gone", "expected"), CONTINUED.values(), ids=CONTINUED.keys()
-)
-def test_the_only_conversation_there_ever_was_is_continued(
-    held: tuple[Transcript, ...] | None, request_: dict[str, Any], gone: str, expected: bool
-) -> None:
-    seen = holding(held)
-    assert continues(a_request(needs=Needs.CONVERSATION, **request_), seen, gone) == expected
-    assert (unmet(Needs.CONVERSATION, seen, gone=gone, **request_) is None) == expected
-    for needs in sorted(set(Needs) - {Needs.CONVERSATION}):
-        assert not continues(a_request(needs=needs, **request_), seen, gone)
-    assert unmet(Needs.TRANSCRIPT, seen, gone=gone, **request_)
-
-
 # Claude's settings
 
 IGNORED = {
@@ -576,7 +480,7 @@ FLAGGED: dict[str, tuple[dict[str, Any], str]] = {
         f"odd: {text!r}": ({"session": a_session(settings=text)}, "is not JSON that hooks can be")
         for text in ODD_SETTINGS
     },
-    "odd, as kept": ({"session": a_session(kept_settings=b"{")}, "is not JSON that hooks can be"),
+    "behind a link": ({"session": a_session(linked=True)}, "lies behind a symlink"),
 }
 
 
@@ -592,6 +496,18 @@ def test_where_settings_are_not_ours_claude_gets_the_hooks_by_a_flag(
     (note,) = [note for note in made.notes if "--settings" in note]
     assert note.startswith(hooks.SETTINGS)
     assert why in note
+
+
+def test_odd_settings_that_an_end_kept_are_left_alone() -> None:
+    made = plan(observed(session=a_session(kept_settings=b"{")))
+    assert (made.settings, made.settings_text) == (hooks.FLAG_SETTINGS, "")
+
+
+def test_settings_that_an_end_kept_come_back_with_the_worktree_only() -> None:
+    """Who deleted them in a worktree that is there wants them gone."""
+    session = a_session(kept_settings=MINE_TEXT)
+    assert settled(plan(a_whole_one(session=session))) == {}
+    assert settled(plan(observed(session=session, record=a_record()))) == MINE
 
 
 def test_settings_that_cannot_be_written_as_utf8_are_left_alone() -> None:
@@ -634,6 +550,32 @@ def test_a_workspace_remembers_what_it_is_stacked_on() -> None:
     ended = observed(record=a_record(parent="big-change", **ENDED))
     assert plan(ended).parent == ""
     assert plan(ended, needs=Needs.RECORD).parent == "big-change"
+
+
+FROM = f"{SHOP}.worktrees/big-change"
+
+
+def test_what_is_uncommitted_elsewhere_comes_along_once() -> None:
+    assert plan(carry=FROM).carry == FROM
+    assert plan(a_whole_one(), carry=FROM).carry == "", "the worktree is there already"
+    partial = a_record(state=State.PARTIAL, carry=FROM)
+    assert plan(a_whole_one(record=partial)).carry == ""
+
+
+@pytest.mark.parametrize(
+    "worktree", [{}, {"registered": GONE}, {"kind": "dir", "registered": HALF}]
+)
+def test_a_run_that_died_carries_again(worktree: dict[str, Any]) -> None:
+    """The one that goes on with it says nothing of that itself."""
+    partial = a_record(state=State.PARTIAL, carry=FROM)
+    made = plan(observed(record=partial, worktree=a_worktree(**worktree)))
+    assert (made.makes_worktree, made.carry) == (True, FROM)
+    made = plan(observed(record=partial, worktree=a_worktree(**worktree)), carry="/another")
+    assert made.carry == "/another"
+
+
+def test_a_topic_used_anew_carries_nothing() -> None:
+    assert plan(observed(record=a_record(carry=FROM, **ENDED))).carry == ""
 
 
 # A worktree that somebody moved

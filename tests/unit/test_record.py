@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import shutil
 import subprocess
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +158,10 @@ def test_paths_of_hostile_repos_stay_under_records() -> None:
 
 def find(records: list[Record], identity: str, source: str) -> Record | None:
     """What `find` makes of files that hold those records."""
-    return record_file.find([record_file.text(item).encode() for item in records], identity, source)
+    files = [record_file.text(item).encode() for item in records]
+    found, found_sum = record_file.find(files, identity, source)
+    assert found_sum == (sha256(files[records.index(found)]).hexdigest() if found else "")
+    return found
 
 
 def test_the_repos_own_record_is_found() -> None:
@@ -173,6 +178,31 @@ def test_the_repos_own_record_is_found() -> None:
 def test_a_broken_record_is_explained() -> None:
     with pytest.raises(MooringError, match="record"):
         record_file.find([b'{"repo": '], IDENTITY, "/srv/shop")
+
+
+def older(record: Record) -> bytes:
+    """The same record as an older Mooring wrote it: fewer keys, and in another order."""
+    fields = json.loads(record_file.text(record))
+    for name in ("reserved", "parent", "carry", "digest"):
+        del fields[name]
+    lines = [f'"{name}": {json.dumps(fields[name])}' for name in reversed(fields)]
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def test_the_sum_of_a_record_is_that_of_its_file() -> None:
+    """Not of what this Mooring would write: an older one wrote the same otherwise."""
+    raw = older(a_record())
+    assert raw != record_file.text(a_record()).encode()
+    wanted = (a_record(), sha256(raw).hexdigest())
+    assert record_file.find([raw], IDENTITY, "/srv/shop") == wanted
+    encoded = base64.encodebytes(raw).decode().splitlines()
+    assert len(encoded) > 1
+    assert record_file.from_answer(encoded) == wanted
+
+
+def test_a_key_of_a_newer_mooring_is_no_error() -> None:
+    raw = record_file.text(a_record()).replace("{\n", '{\n"novel": {"a": [1]},\n', 1).encode()
+    assert record_file.find([raw], IDENTITY, "/x") == (a_record(), sha256(raw).hexdigest())
 
 
 ANSWERS: list[Any] = [["bm90IGEgcmVjb3Jk"], [""], ["not base64!"], ["é"], ["e"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import stat
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mooring.claude import events
+from mooring.claude import events, live
 from mooring.claude.events import TWICE_SECONDS, Event
 from mooring.errors import MooringError
 from mooring.model import Key, Record, State
@@ -55,7 +56,8 @@ def test_a_missing_file_reads_as_empty_and_is_not_made(registry: Registry, path:
     assert registry.rows() == []
     assert registry.sessions() == []
     assert registry.commits("dev", "fix-login") == []
-    assert registry.issue_holder(a_record().key, "17", SESSION) is None
+    assert registry.issue_holder(a_record().key, "17") is None
+    assert registry.newest(TARGET, a_record().key) == 0
     assert not registry.holds(a_record(), "@local")
     registry.saw(a_record(), TIP)
     registry.captured(SESSION, TRANSCRIPT, 2000)
@@ -298,14 +300,13 @@ def test_others_may_have_that_issue(registry: Registry, changes: dict[str, objec
 def test_an_issue_is_free_again_after_the_end(registry: Registry) -> None:
     registry.index(a_record(issue="17"), "@local", "claimed")
     key = Key(IDENTITY, "dev", "other")
-    mine = OTHER_SESSION
-    assert registry.issue_holder(key, "17", mine) == "fix-login"
-    assert registry.issue_holder(a_record().key, "17", mine) == "fix-login", "on another target"
-    assert registry.issue_holder(a_record().key, "17", SESSION) is None
-    assert registry.issue_holder(key, "18", mine) is None
-    assert registry.issue_holder(Key(IDENTITY, "reviewer", "other"), "17", mine) is None
+    assert registry.issue_holder(key, "17") == "fix-login"
+    assert registry.issue_holder(a_record().key, "17") is None, "it is its own"
+    assert registry.issue_holder(key, "18") is None
+    assert registry.issue_holder(Key(IDENTITY, "reviewer", "other"), "17") is None
+    assert registry.issue_holder(Key("example.com/other/shop", "dev", "other"), "17") is None
     registry.index(a_record(issue="17", state=State.ENDED), "@local", "ended")
-    assert registry.issue_holder(key, "17", mine) is None
+    assert registry.issue_holder(key, "17") is None
     registry.index(other(issue="17"), "@local", "claimed")
 
 
@@ -467,15 +468,47 @@ def test_a_clear_leaves_the_one_before_it_cleared(followed: Registry) -> None:
 def test_each_event_is_noted_once(followed: Registry, path: Path) -> None:
     """Hooks of the main checkout and of the worktree both fire, seconds apart at most."""
     twice = [event(2000, NEXT), event(2000, NEXT), event(2001, NEXT), end(2500, NEXT)]
+    for _ in range(3):  # each look at the target brings its last events again
+        followed.fold(twice)
+    followed.fold([end(2500 - TWICE_SECONDS, NEXT), end(2500 + TWICE_SECONDS, NEXT)])
+    noted = [(2000, "session-start", NEXT, "startup"), (2500, "session-end", NEXT, "clear")]
+    assert kinds(path) == noted
+    later = 2500 + TWICE_SECONDS + 1
+    followed.fold([end(later, NEXT), end(later, NEXT, "other"), event(later, NEXT, "resume")])
+    noted += [
+        (later, "session-end", NEXT, "clear"),
+        (later, "session-end", NEXT, "other"),
+        (later, "session-start", NEXT, "resume"),
+    ]
+    assert kinds(path) == noted, "later, and of another kind: these are events of their own"
+
+
+def test_a_second_hook_a_second_later_takes_no_session_back(followed: Registry) -> None:
+    """Nor when the same events are read again, as each look at the target does."""
+    twice = [event(2000, NEXT), event(2001, NEXT), event(2001, THIRD, "clear")]
     for _ in range(3):
         followed.fold(twice)
-    followed.fold([event(2000 + TWICE_SECONDS, NEXT), end(2500 - TWICE_SECONDS, NEXT)])
-    assert kinds(path) == [
-        (2000, "session-start", NEXT, "startup"),
-        (2500, "session-end", NEXT, "clear"),
-    ]
-    followed.fold([event(2000 + TWICE_SECONDS + 1, NEXT), event(2000, NEXT, "resume")])
-    assert len(kinds(path)) == 4, "later, and of another kind: these are events of their own"
+        assert current(followed) == THIRD
+
+
+def test_only_the_same_thing_in_a_row_is_one_event(followed: Registry, path: Path) -> None:
+    """There and back within a second: what came last counts."""
+    followed.fold([event(2000, NEXT, "resume"), event(2000, THIRD, "resume")])
+    assert current(followed) == THIRD
+    followed.fold([event(2001, NEXT, "resume")])
+    assert current(followed) == NEXT
+    assert [row[2] for row in kinds(path)] == [NEXT, THIRD, NEXT]
+
+
+def test_there_and_back_within_one_second(followed: Registry, path: Path, tmp_path: Path) -> None:
+    there = [event(2000, name, "resume") for name in (NEXT, THIRD, NEXT)]
+    hooked(tmp_path, *there)
+    followed.fold_store(tmp_path)
+    assert current(followed) == NEXT
+    assert [row[2] for row in kinds(path)] == [NEXT, THIRD, NEXT]
+    followed.fold(there)
+    assert len(kinds(path)) == 3
+    assert current(followed) == NEXT
 
 
 def test_events_that_are_known_write_nothing(followed: Registry, path: Path) -> None:
@@ -490,7 +523,152 @@ def test_events_that_are_known_write_nothing(followed: Registry, path: Path) -> 
 def test_what_began_before_the_reservation_does_not_count(followed: Registry, at: int) -> None:
     followed.fold([event(at, NEXT)])
     assert current(followed) == SESSION
-    assert followed.session(NEXT) is None
+    listed = followed.session(NEXT)
+    assert listed, "it is known all the same"
+    assert (listed.topic, listed.created_at, listed.cleared_at) == ("fix-login", at, at)
+    own = followed.session(SESSION)
+    assert own
+    assert own.cleared_at is None
+
+
+# Which of several is the current one: what began and ended there, who runs now, and which it is
+ORDERS: dict[str, tuple[list[tuple[int, str, str]], set[str], str]] = {
+    "a short helper, while the long one runs": (
+        [(2000, NEXT, "startup"), (2100, THIRD, "startup"), (2101, THIRD, "-other")],
+        {NEXT},
+        NEXT,
+    ),
+    "a short helper, both running": (
+        [(2000, NEXT, "startup"), (2100, THIRD, "startup")],
+        {NEXT, THIRD},
+        THIRD,
+    ),
+    "a short helper, and the long one ended after it": (
+        [
+            (2000, NEXT, "startup"),
+            (2100, THIRD, "startup"),
+            (2101, THIRD, "-other"),
+            (3000, NEXT, "-prompt_input_exit"),
+        ],
+        set(),
+        NEXT,
+    ),
+    "a helper, and nobody knows who runs": (
+        [(2000, NEXT, "startup"), (2100, THIRD, "startup"), (2101, THIRD, "-other")],
+        set(),
+        THIRD,
+    ),
+    "killed, then a new one": (
+        [(2000, NEXT, "startup"), (3000, THIRD, "startup")],
+        {THIRD},
+        THIRD,
+    ),
+    "killed, then a new one that ended": (
+        [(2000, NEXT, "startup"), (3000, THIRD, "startup"), (3100, THIRD, "-other")],
+        set(),
+        THIRD,
+    ),
+    "killed, and resumed": (
+        [(2000, NEXT, "startup"), (3000, THIRD, "startup"), (3100, NEXT, "resume")],
+        {NEXT},
+        NEXT,
+    ),
+    "clear": (
+        [(2000, NEXT, "startup"), (2100, NEXT, "-clear"), (2100, THIRD, "clear")],
+        {THIRD},
+        THIRD,
+    ),
+    "clear, and ended": (
+        [
+            (2000, NEXT, "startup"),
+            (2100, NEXT, "-clear"),
+            (2100, THIRD, "clear"),
+            (2200, THIRD, "-other"),
+        ],
+        set(),
+        THIRD,
+    ),
+    "an end without a start": ([(2000, NEXT, "-other")], set(), SESSION),
+    "an end without a start, running": ([(2000, NEXT, "-other")], {NEXT}, SESSION),
+    "one that runs and began before the reservation": (
+        [(900, NEXT, "startup"), (2000, THIRD, "startup"), (2001, THIRD, "-other")],
+        {NEXT},
+        THIRD,
+    ),
+    "the reserved one runs, and a helper ended": (
+        [(2000, SESSION, "startup"), (2100, NEXT, "startup"), (2101, NEXT, "-other")],
+        {SESSION},
+        SESSION,
+    ),
+}
+
+
+@pytest.mark.parametrize("batched", [True, False], ids=["at once", "one by one"])
+@pytest.mark.parametrize(("happened", "running", "expected"), ORDERS.values(), ids=ORDERS.keys())
+def test_which_session_is_current(
+    followed: Registry,
+    happened: list[tuple[int, str, str]],
+    running: set[str],
+    expected: str,
+    batched: bool,
+) -> None:
+    found = [
+        event(at, name, source.lstrip("-"), starts=not source.startswith("-"))
+        for at, name, source in happened
+    ]
+    for batch in [found] if batched else [[one] for one in found]:
+        followed.fold(batch, running)
+    assert followed.current(a_record(reserved=1000), running) == expected
+    assert followed.rows("fix-login")[0].session == expected
+    followed.fold(found, running)
+    followed.index(a_record(reserved=1000), "@local", "indexed", running)
+    assert followed.rows("fix-login")[0].session == expected
+    live_ones = [row.session_id for row in followed.sessions() if row.cleared_at is None]
+    assert live_ones == [expected]
+    began = {one.session for one in found if one.starts}
+    assert {row.session_id for row in followed.sessions()} == began | {SESSION}
+
+
+def test_one_that_runs_and_is_another_workspaces_is_passed_over(followed: Registry) -> None:
+    followed.index(other(reserved=1000), "@local", "claimed")
+    followed.fold([event(2000, NEXT), event(2100, OTHER_SESSION, "resume")], {OTHER_SESSION})
+    assert current(followed) == NEXT
+    listed = followed.session(OTHER_SESSION)
+    assert listed
+    assert (listed.topic, listed.cleared_at) == ("other", None), "the other's, as it was"
+
+
+def test_every_session_that_began_is_listed(followed: Registry) -> None:
+    followed.fold(
+        [event(900, NEXT), event(2000, THIRD), end(2100, THIRD), event(2200, SESSION, "resume")]
+    )
+    listed = {row.session_id: (row.created_at, row.cleared_at) for row in followed.sessions()}
+    assert set(listed) == {SESSION, NEXT, THIRD}
+    assert listed[NEXT] == (900, 900)
+    assert listed[SESSION][1] is None
+    assert listed[THIRD][1] is not None
+    assert {row.topic for row in followed.sessions()} == {"fix-login"}
+    assert {row.worktree for row in followed.sessions()} == {a_record().worktree}
+
+
+def test_when_something_last_happened(followed: Registry) -> None:
+    key = a_record().key
+    assert followed.newest(TARGET, key) == 0, "what Mooring itself did is by another clock"
+    followed.fold([event(2000, NEXT), end(3000, NEXT), event(2500, THIRD)])
+    assert followed.newest(TARGET, key) == 3000
+    assert followed.newest(TARGET, other().key) == 0
+    assert followed.newest("00000000-0000-4000-8000-00000000000b", key) == 0
+
+
+def test_a_reservation_after_the_newest_event_leaves_all_of_them_behind(
+    followed: Registry,
+) -> None:
+    followed.fold([event(2000, NEXT), end(3000, NEXT)])
+    since = followed.newest(TARGET, a_record().key)
+    followed.index(a_record(session=THIRD, reserved=since), "@local", "claimed")
+    assert current(followed, session=THIRD, reserved=since) == THIRD
+    followed.fold([event(3001, NEXT, "resume")])
+    assert current(followed, session=THIRD, reserved=since) == NEXT
 
 
 def test_a_new_reservation_ends_what_came_before(followed: Registry) -> None:
@@ -557,7 +735,7 @@ def test_a_session_that_changes_keeps_its_issue(followed: Registry) -> None:
     followed.index(a_record(reserved=1000, issue="17", updated=9000), "@local", "provisioned")
     live = [row for row in followed.sessions() if row.cleared_at is None]
     assert [(row.session_id, row.issue) for row in live] == [(SESSION[:-1] + "5", "17")]
-    assert followed.issue_holder(other().key, "17", OTHER_SESSION) == "fix-login"
+    assert followed.issue_holder(other().key, "17") == "fix-login"
     ended = a_record(reserved=1000, issue="17", state=State.ENDED, ports={}, updated=9500)
     followed.index(ended, "@local", "ended")
     followed.index(other(issue="17"), "@local", "claimed")
@@ -694,8 +872,8 @@ def test_eight_who_read_a_store_at_once_note_each_event_once(
 # Who may write to a session
 
 
-def alive(pid: int, started: str) -> bool:
-    """As far as these tests go, a process is alive if its number is even."""
+def alive(session: str, pid: int, began: str) -> bool:
+    """As far as these tests go, a process has its session still if its number is even."""
     return pid % 2 == 0
 
 
@@ -723,12 +901,38 @@ def test_a_dead_holder_is_none(registry: Registry) -> None:
 
 
 def test_a_pid_that_was_used_again_is_another_holder(registry: Registry) -> None:
-    def only_new(pid: int, started: str) -> bool:
-        return started == "200"
+    def only_new(session: str, pid: int, began: str) -> bool:
+        return began == "200"
 
     registry.lease(SESSION, "robin", 2, "100", only_new)
     assert registry.lease(SESSION, "robin", 2, "200", only_new) is None
     assert registry.lease(SESSION, "robin", 4, "300", only_new)
+
+
+def test_who_went_on_to_another_session_holds_the_first_no_longer(registry: Registry) -> None:
+    """A /clear: the process is the same, and Claude's own pid file names another session."""
+
+    def went_on(session: str, pid: int, began: str) -> bool:
+        return session == OTHER_SESSION
+
+    registry.lease(SESSION, "robin", 2, "100", went_on)
+    registry.lease(OTHER_SESSION, "robin", 2, "100", went_on)
+    assert set(registry.leases(went_on)) == {OTHER_SESSION}
+    assert registry.lease(SESSION, "anne", 4, "200", went_on) is None
+    assert registry.lease(OTHER_SESSION, "anne", 4, "200", went_on)
+
+
+def test_a_zombie_holds_no_lease(registry: Registry, tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        began = live.started(process.pid)
+        assert registry.lease(SESSION, "robin", process.pid, began, live.holds(tmp_path)) is None
+        held = registry.lease(SESSION, "anne", 1, "1", live.holds(tmp_path))
+        assert held
+        assert held.pid == process.pid
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it is not reaped by that
+        assert registry.leases(live.holds(tmp_path)) == {}
+        assert registry.lease(SESSION, "anne", 1, "1", live.holds(tmp_path)) is None
 
 
 def test_a_lease_that_is_given_up_is_free(registry: Registry) -> None:
@@ -744,7 +948,7 @@ import pathlib, sys
 from mooring.registry import Registry
 with Registry(pathlib.Path(sys.argv[1])) as registry:
     number = int(sys.argv[2])
-    held = registry.lease("s", "robin", number, "1", lambda pid, started: True)
+    held = registry.lease("s", "robin", number, "1", lambda session, pid, began: True)
     print("" if held else number, end="")
 """
 

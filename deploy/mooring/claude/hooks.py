@@ -43,9 +43,9 @@ COMMAND = (
     " *) exit 0 ;; esac; case $s in *[!0-9a-f-]*) ;;"
     " ????????-????-????-????-????????????)"
     " t=$d/.mooring/.stage.$$ f=$d/.mooring/session;"
-    ' for l in "$t" "$f"; do if [ -L "$l" ]; then rm -f "$l"; fi; done; set -C;'
+    ' for l in "$t" "$f"; do if [ -L "$l" ] || [ -p "$l" ]; then rm -f "$l"; fi; done; set -C;'
     ' if [ ! -L "$d/.mooring" ] && [ ! -d "$f" ]; then'
-    """ printf '%s\\n' "$s" >"$t" && mv -f "$t" "$f"; fi ;;"""
+    """ printf '%s\\n' "$s" >"$t" && mv -f "$t" "$f" || rm -f "$t"; fi ;;"""
     " esac; } 2>/dev/null; exit 0"
 )
 """Appends the event to the store, and puts the id into the workspace for its next prompt.

@@ -88,7 +88,7 @@ def holds(store: Path) -> Callable[[str, int, str], bool]:
     It has it no longer if it is gone, or if Claude's own pid file says that it went on to another
     one, as after a /clear.
     """
-    named = {item.pid: item.session for item in running(store).values()}
+    named = {item.pid: item.session for item in _running(store)}
     return lambda session, pid, began: is_same(pid, began) and named.get(pid, session) == session
 
 

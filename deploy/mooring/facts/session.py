@@ -33,7 +33,8 @@ probe_session() {{
     done
   done
   if [ -d "$store/$pids_name" ]; then
-    for _file in $(cd -- "$store/$pids_name" && grep -l -F "$@" ./*.json 2>/dev/null); do
+    for _file in $(cd -- "$store/$pids_name" && find . -name '*.json' -type f \
+      -exec grep -l -F "$@" {{}} + 2>/dev/null); do
       _pid=${{_file#./}} _pid=${{_pid%.json}}
       case $_pid in '' | *[!0-9]*) continue ;; esac
       if kill -0 "$_pid" 2>/dev/null; then probe_process; fi

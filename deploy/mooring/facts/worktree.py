@@ -42,6 +42,11 @@ FRAGMENT = (
     SCAN
     + r"""
 w_head= w_admin= path=
+live_ones() { # of the records whose files are on stdin, those of workspaces that haven't ended
+  while IFS= read -r _file; do
+    if [ "$(field state "$_file")" != ended ]; then echo "$_file"; fi
+  done
+}
 moved() { # sets path to where git has the workspace's directory now, if somebody moved it
   for _admin in "$common"/worktrees/*/gitdir; do
     [ -f "$_admin" ] || continue
@@ -50,8 +55,9 @@ moved() { # sets path to where git has the workspace's directory now, if somebod
     if [ -f "$_file" ] && [ ! -L "$_file" ]; then IFS= read -r _name <"$_file"; fi
     case $_name in "$target_id $agent $topic "*)
       # Anything in a worktree can write that name: never take one that another record has.
+      _text=$(printf '%s' "${_gitdir%/.git}" | sed 's/["\\]/\\&/g')
       if [ -z "$(find "$root/records" -name '*.json' -exec \
-        grep -lF "\"worktree\": \"${_gitdir%/.git}\"" {} + 2>/dev/null)" ]
+        grep -lF "\"worktree\": \"$_text\"" {} + 2>/dev/null | live_ones)" ]
       then path=${_gitdir%/.git}; say moved "$path"; fi ;;
     esac
   done

@@ -22,13 +22,31 @@ LOOKED_AT = 200
 
 def new(events: Iterable[HookEvent]) -> list[HookEvent]:
     """Those of the events that aren't known yet."""
-    given = list(events)
+    given = _once(events)
     topics = {event.key.topic for event in given}
     known = Event.select(Event.session_id, Event.kind, Event.source, Event.at).where(
         Event.topic.in_(topics) & (Event.kind << (STARTS, ENDS))
     )
     seen = set(known.tuples()) if given else set()
     return [one for one in given if (one.session, _kind(one), one.source, one.at) not in seen]
+
+
+def _once(events: Iterable[HookEvent]) -> list[HookEvent]:
+    """The events without the same thing twice in a row, in each workspace."""
+    last: dict[tuple[str, Key], HookEvent] = {}
+    kept = []
+    for event in events:
+        before = last.get((event.target, event.key))
+        again = before and (before.session, before.starts, before.source) == (
+            event.session,
+            event.starts,
+            event.source,
+        )
+        if before and again and abs(before.at - event.at) <= TWICE_SECONDS:
+            continue
+        last[event.target, event.key] = event
+        kept.append(event)
+    return kept
 
 
 def _kind(event: HookEvent) -> str:

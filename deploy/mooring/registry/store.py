@@ -151,7 +151,7 @@ class Registry(Database):
         """Take in what hooks recorded; an event that is known already changes nothing."""
         if new := sessions.new(events):
             with self.writing():
-                for target, key in sessions.note(new):
+                for target, key in sessions.note(sessions.new(new)):
                     sessions.follow(target, key, running)
 
     @explaining
@@ -163,7 +163,8 @@ class Registry(Database):
         if tuple(now) != was:
             running = live.running(store) if new else {}
             with self.writing():
-                for target, key in sessions.note(new):
+                # Another process may have read them meanwhile.
+                for target, key in sessions.note(sessions.new(new)):
                     sessions.follow(target, key, running)
                 place = {"inode": now[0], "read": now[1]}
                 Store.insert(path=str(store), **place).on_conflict(
