@@ -91,11 +91,12 @@ def test_what_a_person_reads(person: Person, repo: Path) -> None:
     assert "there are no sessions yet" in person.mooring("sessions").stderr
     place = made(person, "fix-login", cwd=repo)
     header, line = person.mooring("list").stdout.splitlines()
-    assert header.split() == ["topic", "agent", "state", "host", "branch", "ports", "worktree"]
-    assert line.split()[:3] == ["fix-login", "dev", "ready"]
+    columns = "topic agent state session_state host branch ports worktree"
+    assert header.split() == columns.split()
+    assert line.split()[:4] == ["fix-login", "dev", "ready", "reserved"]
     assert line.endswith(str(place))
     status = person.mooring("status", "fix-login").stdout
-    assert f"worktree     {place}\n" in status
+    assert ["worktree", str(place)] in [line.split() for line in status.splitlines()]
     assert "fix-login" in person.mooring("sessions", "fix-login").stdout
     person.mooring("end", "fix-login")
     assert person.mooring("list").stdout == ""
