@@ -31,9 +31,20 @@ class WithDefault(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `show` in front of what names no command."""
+        if not args and ctx.resilient_parsing:  # of a shell that completes the first word
+            return super().parse_args(ctx, args)
         if not args or args[0] not in {*self.commands, "-h", "--help"}:
             args = ["show", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Offer the commands, and what `show` takes."""
+        show = self.commands["show"]
+        inner = show.make_context("show", [], parent=ctx, resilient_parsing=True)
+        words = [one for one in show.params if isinstance(one, click.Argument)]
+        offered = [item for one in words for item in one.shell_complete(inner, incomplete)]
+        theirs = show.shell_complete(inner, incomplete)
+        return [*super().shell_complete(ctx, incomplete), *offered, *theirs]
 
 
 def _topics(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
@@ -54,9 +65,11 @@ def session_ids(context: click.Context, parameter: click.Parameter, typed: str) 
 
     from ..commands import complete
 
+    # While an option lacks its value, click leaves the arguments unread.
+    topic = context.params.get("topic") or next(iter(context.args), None)
     return [
         CompletionItem(value, help=text)
-        for value, text in complete.sessions(open_registry(), context.params.get("topic"), typed)
+        for value, text in complete.sessions(open_registry(), topic, typed)
     ]
 
 

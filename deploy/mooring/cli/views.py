@@ -120,9 +120,11 @@ def show_sessions(
 def export_sessions(agent: str, repo: str | None) -> None:
     """Print the topics' sessions in the form of .claude-sessions.json."""
     from ..commands import lookup, transfer
+    from ..model import check_agent
 
     registry = open_registry()
-    ui.answer_json(transfer.export(registry, lookup.identity(registry, repo), agent))
+    place = lookup.identity(registry, repo)
+    ui.answer_json(transfer.export(registry, place, check_agent("agent", agent)))
 
 
 @sessions.command(name="import")

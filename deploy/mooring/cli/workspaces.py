@@ -10,6 +10,7 @@ import click
 
 from .. import ui
 from ..errors import OccupiedError, usage
+from ..model import check_topic
 from .options import (
     WithArguments,
     dry_run_option,
@@ -66,11 +67,12 @@ def new(
     from ..commands import new as command
     from ..commands import prompt as prompting
 
-    how = _how(launch, arguments, as_json)
+    how = _how(launch, arguments, as_json, prompt)
     registry = open_registry()
     wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
     data = lookup.new_data(registry, wanted)
-    data |= {"base": base, "branch": branch, "issue": issue, "pipeline": pipeline, "fetch": fetch}
+    data |= {"base": base, "branch": branch, "issue": issue, "fetch": fetch}
+    data |= {"pipeline": lookup.named_pipeline(pipeline)}
     data |= {"fresh": fresh, "prompt": prompting.read(prompt)}
     if stack:
         data |= command.stacked(registry, wanted, base, ui.narrate)
@@ -151,13 +153,14 @@ def resume(
     from ..commands import prompt as prompting
     from ..commands import resume as command
 
-    how = _how(launch, arguments, as_json)
+    how = _how(launch, arguments, as_json, prompt)
     registry = open_registry()
     wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
     said = prompting.read(prompt)
     if fork:
         if new_worktree or base or branch or session:
             raise click.UsageError("--fork takes no other option for the workspace")
+        check_topic("--fork", fork)
         origin = forking.origin(registry, wanted, ui.narrate)
         data = {**forking.data(registry, origin, fork), "prompt": said, "needs": "vacancy"}
         made = making.provision(data, ui.narrate, dry=dry_run)
@@ -171,10 +174,10 @@ def resume(
     return _made(made, as_json, how, lambda: command.start(made, how, ui.narrate))
 
 
-def _how(launch: str | None, arguments: tuple[str, ...], as_json: bool) -> Any:
+def _how(launch: str | None, arguments: tuple[str, ...], as_json: bool, prompt: str | None) -> Any:
     from ..commands import launch as launching
 
-    return launching.wanted(launch, arguments, json=as_json, report=ui.narrate)
+    return launching.wanted(launch, arguments, json=as_json, piped=prompt == "-", report=ui.narrate)
 
 
 def _made(made: Any, as_json: bool, how: Any, start: Callable[[], Any]) -> int:

@@ -64,16 +64,19 @@ def is_headless(args: Sequence[str]) -> bool:
     return any(arg in ("-p", "--print") for arg in args)
 
 
-def wanted(how: str | None, args: tuple[str, ...], *, json: bool, report: Report) -> Launch:
+def wanted(
+    how: str | None, args: tuple[str, ...], *, json: bool, piped: bool, report: Report
+) -> Launch:
     """How Claude is to be started. By default: on a terminal, or when it got arguments.
 
+    `piped` says that stdin is the prompt, so that it needs to be no terminal.
     Raises MooringError if it is to be and `claude` isn't installed, before anything is promised.
     """
     if json and (how not in (None, "none") or args):
         raise usage(
             "Cannot print JSON and start Claude: both want stdout", "leave out --json, or -- ARGS"
         )
-    terminal = sys.stdin.isatty() and sys.stdout.isatty() and not json
+    terminal = (piped or sys.stdin.isatty()) and sys.stdout.isatty() and not json
     if how is None and not args and not terminal:
         return Launch("none", args, None)
     if how == "none":

@@ -77,8 +77,8 @@ def _meant(registry: Registry, said: Said, report: Report) -> Meant | None:
     named = bool(said.repo)
     if said.topic is not None:
         topic = check_topic("topic", said.topic)
-        return Meant(topic, _agent(said), _repo(said), named, _pipeline(said))
-    if pipeline := _pipeline(said):
+        return Meant(topic, _agent(said), _repo(said), named, named_pipeline(said.pipeline))
+    if pipeline := named_pipeline(said.pipeline):
         return Meant("", _agent(said), _repo(said), named, pipeline)
     if topic := os.environ.get("WORK_TOPIC", ""):
         report(f"(using $WORK_TOPIC: {topic})")
@@ -90,11 +90,11 @@ def _meant(registry: Registry, said: Said, report: Report) -> Meant | None:
     return Meant(row.topic, said.agent or row.agent, _repo(said) or row.source, named)
 
 
-def _pipeline(said: Said) -> str:
-    """The pipeline that is named, '' for none; an empty name is no name of all of them."""
-    if said.pipeline == "":
+def named_pipeline(said: str | None) -> str:
+    """The pipeline that is named, '' if none is. An empty name is an error, not all of them."""
+    if said == "":
         raise usage("Cannot use '' as a pipeline: it names none", "mooring list")
-    return check_pipeline(said.pipeline)
+    return check_pipeline(said)
 
 
 def _agent(said: Said) -> str:
@@ -243,7 +243,8 @@ def pipeline_only(pipeline: str | None, everything: bool, report: Report) -> Mea
     inherited = "" if everything else os.environ.get("WORK_PIPELINE_ID", "")
     if pipeline is None and inherited:
         report(f"(using $WORK_PIPELINE_ID: {inherited})")
-    return Meant("", "", "", pipeline=check_pipeline(pipeline or inherited))
+    named = named_pipeline(pipeline) or check_pipeline(inherited)
+    return Meant("", "", "", pipeline=named)
 
 
 def repo_here(repo: str | None) -> str:
