@@ -25,9 +25,10 @@ from .look import Look, excluded
 from .loss import judge
 from .model import Key, Needs, Record, Request, State
 from .needs import check_needs, continues
-from .plan import PROMPT, Plan, intentions, resolve
+from .plan import Plan, intentions, resolve
 from .registry import Registry
 from .repo import parse_source
+from .selection import PROMPT
 
 Report = Callable[[str], None]
 

@@ -6,7 +6,7 @@ from .claude import hooks
 from .errors import MooringError, command
 from .facts.workspace import Observed
 from .model import Request
-from .plan import CONTEXT
+from .selection import CONTEXT
 
 SHOWN = 20
 KEPT = (CONTEXT[0], hooks.SETTINGS)

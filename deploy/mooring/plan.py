@@ -6,35 +6,20 @@ Everything that can refuse does so here, before anything is claimed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from . import config
-from .claude import hooks
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .model import Record, Request, State, check_branch
+from .selection import CONTEXT, ENVRC, PROMPT, Copied, copies, place, settings
 
 if TYPE_CHECKING:
     from .config import Spec
     from .facts.workspace import Observed
     from .facts.worktree import Registered
-
-ENVRC = (".envrc", ".mooring/envrc")
-CONTEXT = (".session-context.md", ".mooring/session-context.md")
-PROMPT = (".session-prompt.md", ".mooring/session-prompt.md")
-"""Where a generated file goes, and where it goes instead if the repo has such a file itself."""
-
-
-class Copied(msgspec.Struct, frozen=True):
-    """One file to bring from the main checkout; `sum` is the sha256 of its content there."""
-
-    src: str
-    dest: str
-    mode: str
-    sum: str
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,14 +115,14 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         _check_path(request, observed)
         _check_branch_free(request, observed, branch)
     start, makes_branch = _start(request, observed, base, branch)
-    copies, notes = _copies(spec, observed)
-    taken = {item.dest for item in copies}
+    chosen, notes = copies(spec, observed)
+    taken = {item.dest for item in chosen}
     names = _names(request, observed, base, branch)
     port_names = tuple(dict.fromkeys(port_name(name) for name in spec.ports))
     check_env(spec.env, names, port_names)
     record = _kept(request, observed)
-    envrc = _place(ENVRC, observed, taken)
-    settings, settings_text, why = _settings(observed, not present)
+    envrc = place(ENVRC, observed, taken)
+    hooked, settings_text, why = settings(observed, not present)
     return Plan(
         repo=observed.repo.identity,
         source=observed.repo.source,
@@ -156,11 +141,11 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         clears=_clears(observed),
         port_names=port_names,
         include=spec.patterns,
-        copies=copies,
+        copies=chosen,
         envrc=envrc,
-        context=_place(CONTEXT, observed, taken),
-        prompt=_place(PROMPT, observed, taken),
-        settings=settings,
+        context=place(CONTEXT, observed, taken),
+        prompt=place(PROMPT, observed, taken),
+        settings=hooked,
         settings_text=settings_text,
         parent=request.parent or (record.parent if record else ""),
         carry="" if present else request.carry or (record.carry if record else ""),
@@ -310,105 +295,6 @@ def _clears(observed: Observed) -> tuple[str, ...]:
         if record and other.path == record.worktree and not other.there and not other.locked:
             stale.append(other.admin)
     return tuple(stale)
-
-
-def _copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[str]]:
-    files, repo = observed.files, observed.repo
-    if spec.patterns and not repo.checkout:
-        return (), ["no files were copied: there is no main checkout on the target to copy from"]
-    copies, notes = [], []
-    for path in files.matched:
-        if path == hooks.SETTINGS and _owns_settings(observed):
-            continue  # composed with our hooks instead
-        problem = _no_copy(path, observed)
-        if problem:
-            notes.append(f"not copied: {path} ({problem})")
-            continue
-        named = spec.copies.get(path, config.Copy(path))
-        copies.append(Copied(path, named.dest or path, named.mode, files.sources[path]))
-    _check_copies(copies)
-    missing = [name for name in spec.copies if name not in files.matched]
-    notes += [
-        f"not copied: {name} (the main checkout has no such untracked file)" for name in missing
-    ]
-    known = observed.record.files if observed.record else {}
-    for item in copies:
-        there = files.present.get(item.dest)
-        if there and there not in (item.sum, known.get(item.dest)):
-            notes.append(f"kept as it is: {item.dest} (it was edited in the workspace)")
-    return tuple(copies), notes
-
-
-def _check_copies(copies: list[Copied]) -> None:
-    sources: dict[str, str] = {}
-    for item in copies:
-        other = sources.setdefault(item.dest, item.src)
-        if other != item.src:
-            raise MooringError(
-                f"Cannot copy both {other} and {item.src} to {item.dest}: files.copy names one "
-                "destination twice"
-            )
-
-
-def _no_copy(path: str, observed: Observed) -> str:
-    if path.startswith('"') or not config.is_inside(path):
-        return "its name cannot be carried safely"
-    if path not in observed.files.sources:
-        return "it is not a plain file"
-    if path not in observed.files.ignored:
-        return f"git would show it\nhint: {command('echo', f'/{path}')} >> .gitignore"
-    return ""
-
-
-def _place(places: tuple[str, str], observed: Observed, taken: set[str]) -> str:
-    name = places[0]
-    theirs = name in observed.repo.blobs or name in observed.files.visible or name in taken
-    return places[1] if theirs else name
-
-
-def _owns_settings(observed: Observed) -> bool:
-    """Whether the worktree's own settings are ours to write: git neither has nor shows them."""
-    theirs = {*observed.repo.blobs, *observed.files.visible}
-    return hooks.SETTINGS not in theirs and not _linked(observed)
-
-
-def _linked(observed: Observed) -> bool:
-    """Whether they lie behind a symlink: in the worktree, or one that the repo has."""
-    return observed.session.linked or bool(observed.repo.blobs.get(".claude"))
-
-
-_NOT_OURS: tuple[tuple[Callable[[Observed], bool], str], ...] = (
-    (_linked, "lies behind a symlink"),
-    (lambda seen: hooks.SETTINGS in seen.repo.blobs, "is the repo's own"),
-    (
-        lambda seen: hooks.SETTINGS in seen.files.visible,
-        "is one that git would show in the main checkout",
-    ),
-    (lambda seen: True, "is not JSON that hooks can be added to"),
-)
-"""Why the worktree's own settings get no hooks, the first that holds."""
-
-
-def _settings(observed: Observed, makes_worktree: bool) -> tuple[str, str, list[str]]:
-    """Which file gets Claude's hooks, its text if that has to change, and what to say of it."""
-    session = observed.session
-    there = session.settings
-    if there is None and makes_worktree and session.kept_settings is not None:
-        base = session.kept_settings
-    else:
-        copied = hooks.SETTINGS in observed.files.matched and session.source_settings
-        base = there if there is not None else copied or b""
-    wanted = hooks.merged(hooks.parse(base)) if _owns_settings(observed) else None
-    if wanted is None:
-        why = next(text for says, text in _NOT_OURS if says(observed))
-        note = (
-            f"{hooks.SETTINGS} {why}: Claude gets its hooks by --settings, so that a `claude` "
-            "started by hand there is not noticed"
-        )
-        return hooks.FLAG_SETTINGS, "", [note]
-    if there is not None and hooks.parse(there) == wanted:
-        return hooks.SETTINGS, "", []
-    return hooks.SETTINGS, hooks.dump(wanted), []
 
 
 def _misread(observed: Observed) -> bool:

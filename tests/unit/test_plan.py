@@ -14,16 +14,8 @@ from mooring.config import Layers, Spec, parse
 from mooring.errors import MooringError
 from mooring.facts.workspace import Observed
 from mooring.model import Needs, State
-from mooring.plan import (
-    CONTEXT,
-    ENVRC,
-    PROMPT,
-    Plan,
-    intentions,
-    resolve,
-    wanted_base,
-    wanted_branch,
-)
+from mooring.plan import Plan, intentions, resolve, wanted_base, wanted_branch
+from mooring.selection import CONTEXT, ENVRC, PROMPT
 from tests.unit.builders import (
     ADMIN,
     BASE,

@@ -15,7 +15,7 @@ from ..generate import SECTIONS
 from ..handle import Workspace, text_sum
 from ..loss import judge
 from ..model import Key, Record, State
-from ..plan import CONTEXT
+from ..selection import CONTEXT
 from .shell import run, step, told
 
 _PARK = r"""
