@@ -6,6 +6,7 @@ several runs, taken in turns, so that a busy machine slows both sides of a ratio
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -13,9 +14,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from mooring.claude import hooks
+from tests.bench_transcripts import fill
 from tests.support import Person, make_home, make_person, make_repo
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
@@ -68,6 +73,23 @@ def bare_git(person: Person, repo: Path, number: int) -> float:
     return cpu(person, ["sh", "-c", f'{add} && cp -p .env .env.local .env.test "{place}"'], repo)
 
 
+def wall(person: Person, argv: list[str], cwd: Path, said: str = "") -> float:
+    """The seconds that one command takes by the clock."""
+    began = time.perf_counter()
+    subprocess.run(
+        argv, cwd=cwd, env=person.env, check=True, capture_output=True, input=said, text=True
+    )
+    return time.perf_counter() - began
+
+
+def fire(person: Person, repo: Path, command: str) -> float:
+    """The seconds that a hook's command takes in a workspace."""
+    said = {"session_id": str(uuid.uuid4()), "cwd": str(repo), "hook_event_name": "SessionStart"}
+    place = repo.parent / f"{repo.name}.worktrees" / "topic-0"
+    text = json.dumps(said, separators=(",", ":"))
+    return wall(person, ["sh", "-c", command], place, text)
+
+
 def main() -> None:
     """Measure and print."""
     base = Path(tempfile.mkdtemp(prefix="mooring-bench-"))
@@ -98,6 +120,13 @@ def report(person: Person) -> None:
         status=lambda _: cpu(person, mooring("status", "topic-0"), repo),
         rerun=lambda _: cpu(person, mooring("new", "topic-0", "--launch", "none"), repo),
     )
+    hook = medians(
+        ROUNDS * 9,
+        nothing=lambda _: fire(person, repo, ":"),
+        hook=lambda _: fire(person, repo, hooks.COMMAND),
+    )
+    fill(person.home / ".claude", str(repo))
+    stored = medians(ROUNDS, wall=lambda _: wall(person, mooring("sessions", "--all"), repo))
     beyond = new["new"] - new["git"]
     print(f"new            {beyond:.2f} s CPU beyond git and cp ({new['git']:.2f})   at most 0.45")
     ratio = again["unchanged"] / again["noop"]
@@ -105,6 +134,9 @@ def report(person: Person) -> None:
     for name in ("help", "list", "status"):
         print(f"{name:<14} {light[name]:.3f} s CPU   at most 0.12")
     print(f"new, unchanged {light['rerun']:.2f} s CPU")
+    beyond = (hook["hook"] - hook["nothing"]) * 1000
+    print(f"hook           {beyond:.1f} ms beyond sh -c :   at most 10")
+    print(f"sessions --all {stored['wall']:.2f} s of 1,000 transcripts, 500 MB   at most 0.5")
 
 
 if __name__ == "__main__":

@@ -44,11 +44,11 @@ def content(cwd: str) -> bytes:
     return head + turn * turns + tail
 
 
-def fill(store: Path) -> int:
-    """Make the transcripts; returns their bytes."""
+def fill(store: Path, place: str = PLACE) -> int:
+    """Make the transcripts, of sessions in worktrees beside `place`; returns their bytes."""
     total = 0
     for number in range(TRANSCRIPTS):
-        cwd = f"{PLACE}.worktrees/topic-{number % PROJECTS}"
+        cwd = f"{place}.worktrees/topic-{number % PROJECTS}"
         project = store / "projects" / transcripts.slug(cwd)
         project.mkdir(parents=True, exist_ok=True)
         total += (project / f"{uuid.uuid4()}.jsonl").write_bytes(content(cwd))
