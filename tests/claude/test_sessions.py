@@ -7,17 +7,16 @@ import os
 import re
 import signal
 import sqlite3
-import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mooring.claude.hooks import TAG
 from mooring.claude.transcripts import slug
 from tests.claude.desk import Desk, argv_of, children, current, exists, until
 from tests.claude.stub import MessagesStub
@@ -26,8 +25,6 @@ from tests.support import (
     Done,
     Person,
     commit,
-    make_home,
-    make_person,
     make_repo,
     need,
 )
@@ -499,29 +496,20 @@ def test_a_transcript_that_is_gone(newer: Desk) -> None:
 
 
 @dataclass(frozen=True)
-class Other(Person):
-    """A person whom modes bind, if root runs the tests: a Person with another uid."""
+class Bound(Person):
+    """A person whom modes bind, if root runs the tests: one without root's leave to pass them."""
 
     def run(self, *argv: str | Path, **options: Any) -> Done:
-        become = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
-        if os.geteuid() or not {"claude", sys.executable} & {str(argv[0])}:
-            return super().run(*argv, **options)
-        return super().run(*become, *argv, **options)
+        drop = "-dac_override,-dac_read_search"
+        become = ("setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}")
+        return super().run(*(() if os.geteuid() else become), *argv, **options)
 
 
 @pytest.fixture
-def bound(stub: MessagesStub) -> Iterator[Desk]:
-    """A desk of somebody who isn't root, in a HOME that is reachable for them."""
+def bound(claude_person: Person, repo: Path, stub: MessagesStub) -> Desk:
+    """A desk of somebody whom modes bind."""
     need("setpriv")
-    with tempfile.TemporaryDirectory(prefix="mooring-test-") as place:
-        home = make_home(Path(place) / "home")
-        root = make_person(home)
-        repo = make_repo(root, home / "src/shop", {"README.md": "# Shop\n"})
-        someone = root.with_claude(stub)
-        if os.geteuid() == 0:
-            Path(place).chmod(0o755)
-            root.run("chown", "-R", "65534:65534", home)
-        yield Desk(Other(someone.home, someone.env), repo, stub)
+    return Desk(Bound(claude_person.home, claude_person.env), repo, stub)
 
 
 def test_a_turn_that_was_not_saved_is_none(bound: Desk) -> None:
@@ -623,7 +611,7 @@ def test_settings_that_the_repo_tracks(desk: Desk) -> None:
 def hooks_of(settings: dict[str, Any], event: str) -> list[str]:
     """The commands of an event's hooks, ours as `mooring`."""
     commands = [hook["command"] for group in settings["hooks"][event] for hook in group["hooks"]]
-    return ["mooring" if "mooring" in command else command for command in commands]
+    return ["mooring" if command.startswith(TAG) else command for command in commands]
 
 
 def test_the_persons_own_settings_are_composed_with_ours(desk: Desk) -> None:

@@ -536,7 +536,7 @@ def test_the_readmes_lines_for_a_shell(
     file.write_text("\n".join([*lines, *snippets()[shell], ""]))
     place = made(person, "fix-login", cwd=repo)
     made(person, "other", "--agent", "robot", cwd=repo)
-    with Terminal(person, shell, "-i", cwd=elsewhere) as terminal:
+    with Terminal(person, shell, "-i", cwd=elsewhere, size=(40, 400)) as terminal:
         terminal.wait_for("ready>")
 
         def at_prompt() -> bool:
