@@ -131,6 +131,14 @@ def claim(workspace: Workspace) -> Iterator[PyinfraCommand]:
     yield run(workspace, names, _COMMON + _CLAIM, workspace.claimed)
 
 
+_RELEASE = r"""
+lock target
+find_admin
+if [ -n "$w_admin" ] && [ -e "$path/.git" ]; then
+  die "Cannot end: somebody has just made the worktree again" "hint: mooring list"; fi
+"""
+
+
 @step
 def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Have the record say that the workspace ended: ports free, the rest kept for a resume."""
@@ -143,6 +151,6 @@ def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
     yield run(
         workspace,
         record_names(workspace, ended),
-        finish_script(),
+        _COMMON + _RELEASE + _FINISH,
         lambda _: workspace.finish(ended, "ended"),
     )

@@ -75,6 +75,8 @@ _ADD = r"""
 lock_repo
 find_admin
 if [ -n "$w_admin" ] && [ -e "$path/.git" ] && [ -z "$half_made" ]; then exit 0; fi
+if [ "$(field state "$record")" = ended ]; then
+  die "Cannot make the worktree: the workspace has just ended" "hint: mooring new $topic"; fi
 clear
 if [ -d "$path" ] && [ -n "$(ls -A -- "$path")" ]; then
   die "Cannot make the worktree: $path is in the way" "hint: mv '$path' '$path.old'"
@@ -115,6 +117,7 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
     if workspace.pending or not workspace.plan.makes_worktree:
         return
     plan, record = workspace.plan, workspace.record
+    key = Key(plan.repo, plan.agent, plan.topic)
     names = {
         "branch": plan.branch,
         "start": plan.start if plan.makes_branch or not record else record.start,
@@ -123,6 +126,7 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "parks": parks(plan.agent, plan.topic),
         "carry": plan.carry,
         "topic": plan.topic,
+        "record": f"{workspace.observed.target.root}/{record_file.path(key)}",
     }
     yield run(workspace, names, _PARK + _CLEAR + _CARRY + _ADD, told(workspace))
 
