@@ -9,10 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn, TypedDict, Unpack
+from typing import NoReturn, TypedDict, TypeVar, Unpack
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.claude.stub import MessagesStub
 
 PROJECT = Path(__file__).parents[1]
 Done = subprocess.CompletedProcess[str]
+T = TypeVar("T")
 SYSTEM_PATH = ("/usr/bin", "/bin", "/usr/sbin", "/sbin")
 
 GIT_CONFIG = """\
@@ -197,3 +199,12 @@ def commit(person: Person, repo: Path, files: Mapping[str, str]) -> str:
     person.git("add", "--", *files, cwd=repo)
     person.git("commit", "-m", f"Write {', '.join(files)}", cwd=repo)
     return person.git("rev-parse", "HEAD", cwd=repo).stdout.strip()
+
+
+def until(what: Callable[[], T], seconds: float = 30) -> T:
+    """What `what` gives as soon as it is true. Raises AssertionError after that many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (got := what()):
+        assert time.monotonic() < deadline, f"still {got!r}"
+        time.sleep(0.02)
+    return got

@@ -6,28 +6,17 @@ import json
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 from tests.claude.stub import MessagesStub
 from tests.claude.terminal import Terminal
-from tests.support import CLAUDES, Done, Person, RunOptions
+from tests.support import CLAUDES, Done, Person, RunOptions, until
 
-T = TypeVar("T")
 NEWER, OLDER = CLAUDES
-
-
-def until(what: Callable[[], T], seconds: float = 30) -> T:
-    """What `what` gives as soon as it is true. Raises AssertionError after that many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (got := what()):
-        assert time.monotonic() < deadline, f"still {got!r}"
-        time.sleep(0.02)
-    return got
 
 
 @dataclass(frozen=True)

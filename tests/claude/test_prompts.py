@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.claude.desk import NEWER, OLDER, Desk, until
+from tests.claude.desk import NEWER, OLDER, Desk
 from tests.claude.stub import MessagesStub
 from tests.claude.terminal import Terminal, ready
 from tests.git.traces import listing, records
-from tests.support import Person
+from tests.support import Person, until
 
 FILE = ".session-prompt.md"
 FORMS = ("TEXT", "@FILE", "-")
@@ -29,20 +29,6 @@ NOT_RUN = {
     "\n\nafter empty lines\n\nand before them\n\n": "\n\nafter empty lines\n\nand before them\n\n",
 }
 """What is said, and how it arrives."""
-
-
-@pytest.fixture
-def desk(any_claude_person: Person, repo: Path, stub: MessagesStub) -> Desk:
-    """A desk with each of the two versions of Claude."""
-    ready(any_claude_person, repo)
-    return Desk(any_claude_person, repo, stub)
-
-
-@pytest.fixture
-def newer(claude_person: Person, repo: Path, stub: MessagesStub) -> Desk:
-    """A desk with the current Claude, where the version makes no difference."""
-    ready(claude_person, repo)
-    return Desk(claude_person, repo, stub)
 
 
 def new_messages(desk: Desk) -> list[str]:

@@ -18,7 +18,7 @@ import pytest
 
 from mooring.claude.hooks import TAG
 from mooring.claude.transcripts import slug
-from tests.claude.desk import Desk, argv_of, children, current, exists, until
+from tests.claude.desk import Desk, argv_of, children, current, exists
 from tests.claude.stub import MessagesStub
 from tests.claude.terminal import Terminal, ready
 from tests.support import (
@@ -27,21 +27,8 @@ from tests.support import (
     commit,
     make_repo,
     need,
+    until,
 )
-
-
-@pytest.fixture
-def desk(any_claude_person: Person, repo: Path, stub: MessagesStub) -> Desk:
-    """A desk with each of the two versions of Claude."""
-    ready(any_claude_person, repo)
-    return Desk(any_claude_person, repo, stub)
-
-
-@pytest.fixture
-def newer(claude_person: Person, repo: Path, stub: MessagesStub) -> Desk:
-    """A desk with the current Claude, where the version makes no difference."""
-    ready(claude_person, repo)
-    return Desk(claude_person, repo, stub)
 
 
 def test_claude_started_by_hand_is_recorded(desk: Desk) -> None:
