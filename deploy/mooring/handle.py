@@ -44,6 +44,8 @@ class Workspace:
         self.source = parse_source(request.repo)
         self.ending = False
         self.fetched = False
+        self.hidden = False
+        """Whether this run has hidden the workspace's own files from git already."""
         self.copied: dict[str, str] = {}
         self.error: MooringError | None = None
         self._layers = config.load_user(config.user_directory(), request.topic)
@@ -362,6 +364,15 @@ class Workspace:
         if self._composed[0] != digest:
             self._composed = (digest, generate.compose(self.plan, record))
         return self._composed[1]
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """What Mooring writes outside `.mooring/`, which hides itself."""
+        plan = self.plan
+        prompt = (plan.prompt,) if self.request.prompt else ()
+        names = (plan.envrc, plan.context, *prompt, plan.settings)
+        renamed = (item.dest for item in plan.copies if item.dest != item.src)
+        return tuple(name for name in (*names, *renamed) if not name.startswith(".mooring/"))
 
     def tell(self, notes: tuple[str, ...]) -> None:
         """Report each note once in a run."""

@@ -16,6 +16,7 @@ from .facts.workspace import Observed, Question
 from .model import Needs, Request
 from .plan import default_branch, wanted_base, wanted_branch
 from .repo import Source
+from .script import Stdin
 
 PROBE_SECONDS = 120
 ATTEMPTS = 3
@@ -43,14 +44,23 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         Raises MooringError if the target doesn't answer, or the spec can't be read.
         """
         question = self._question()
+        settings: dict[str, str] = {}
         for _ in range(ATTEMPTS):
-            observed = self._ask(question)
+            observed = self._ask(question, settings)
+            settings = observed.repo.settings
             spec = self._spec(observed)
             refined = self._refine(question, observed, spec)
             if refined == question:
                 break
-            question = refined
+            if msgspec.structs.replace(refined, include=question.include) == question:
+                return self._with_files(refined, observed), spec
+            question = msgspec.structs.replace(refined, located=facts.located(observed))
         return observed, spec
+
+    def _with_files(self, question: Question, observed: Observed) -> Observed:
+        """The same with the files that the patterns select: nothing else is asked again."""
+        found = facts.parse_files(self._answer(facts.files_text(question, observed)))
+        return msgspec.structs.replace(observed, files=found)
 
     def _question(self) -> Question:
         request = self.request
@@ -67,14 +77,20 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             resumes=request.needs.resumes,
             sessions=self.sessions,
             new_worktree=request.new_worktree,
-            scan=self.ending,
         )
 
-    def _ask(self, question: Question) -> Observed:
-        lines = self.host.get_fact(facts.Probe, _stdin=facts.text(question), _timeout=PROBE_SECONDS)
+    def _ask(self, question: Question, settings: dict[str, str]) -> Observed:
+        observed = facts.parse(self._answer(facts.text(question)), question)
+        if question.located:  # the repo's config isn't read twice
+            repo = msgspec.structs.replace(observed.repo, settings=settings)
+            observed = msgspec.structs.replace(observed, repo=repo)
+        return observed
+
+    def _answer(self, text: Stdin) -> list[str]:
+        lines = self.host.get_fact(facts.Probe, _stdin=text, _timeout=PROBE_SECONDS)
         if lines is None:
             raise MooringError(f"Cannot look at {self.host.name}: the target did not answer")
-        return facts.parse(lines, question)
+        return list(lines)
 
     def _spec(self, observed: Observed) -> Spec:
         repo = observed.repo
@@ -97,7 +113,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         if request_continues(self.request, observed):
             changes["project"] = slug(observed.worktree.path)
         if self.ending:
-            changes["excludes"] = excluded(spec)
+            changes |= {"scan": True, "excludes": excluded(spec)}
             return msgspec.structs.replace(question, **changes)
         base = wanted_base(self.request, spec, observed)
         branch = wanted_branch(self.request, spec, observed, base)

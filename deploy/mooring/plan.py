@@ -6,6 +6,7 @@ Everything that can refuse does so here, before anything is claimed.
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,11 +14,12 @@ import msgspec
 from . import config
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
-from .model import Record, Request, State, check_branch
+from .model import Record, Request, State, check_branch, check_ref
 from .selection import CONTEXT, ENVRC, PROMPT, Copied, copies, place, settings
 
 if TYPE_CHECKING:
     from .config import Spec
+    from .facts.repo import Repo
     from .facts.workspace import Observed
     from .facts.worktree import Registered
 
@@ -66,7 +68,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def wanted_base(request: Request, spec: Spec, observed: Observed) -> str:
     """The ref to start from: asked for, recorded, from the spec, else the default branch."""
     kept = _kept(request, observed)
-    return request.base or (kept.base if kept else "") or spec.base or observed.repo.base
+    if request.base or (kept and kept.base):
+        return request.base or (kept.base if kept else "")
+    return check_ref("base", spec.base) if spec.base else observed.repo.base
 
 
 def wanted_branch(request: Request, spec: Spec, observed: Observed, base: str) -> str:
@@ -162,7 +166,12 @@ def _check_repo(request: Request, observed: Observed) -> None:
     if not target.git:
         raise MooringError(f"{what}: git is not installed on the target", "apt-get install git")
     if repo.problem:
-        raise MooringError(f"{what}: {_first_line(repo.problem)}", "mooring new TOPIC --repo PATH")
+        raise MooringError(
+            f"{what}: {_first_line(repo.problem)}", *_remedies(request, repo.problem)
+        )
+    if repo.damage and not repo.base_commit:
+        said = _first_line(repo.damage)
+        raise MooringError(f"{what}: its repo is damaged: {said}", _mend(repo))
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", repo.source + observed.worktree.path):
         raise MooringError(f"{what}: its path holds control characters, or is not UTF-8")
     if ".mooring" in repo.blobs:
@@ -182,6 +191,28 @@ def _check_repo(request: Request, observed: Observed) -> None:
             f"{what}: this repo has a workspace of that topic already, from {record.source}",
             command("mooring", "new", *there.words),
         )
+
+
+_REMEDIES = (
+    ("dubious ownership", "git config --global --add safe.directory {repo}"),
+    ("reftable", "git -C {repo} refs migrate --ref-format=files"),
+    ("unknown repository extension", "git --version    # a newer one may know it"),
+    ("expected git repo version", "git --version    # a newer one may know it"),
+    ("", "mooring new TOPIC --repo PATH"),
+)
+
+
+def _remedies(request: Request, problem: str) -> tuple[str, ...]:
+    """What helps where a path is no repo that can be used."""
+    found = next(hint for part, hint in _REMEDIES if part in problem)
+    return (found.replace("{repo}", shlex.quote(request.repo)),)
+
+
+def _mend(repo: Repo) -> str:
+    """The command that mends a damaged repo: a cache can be cloned again."""
+    if repo.source == repo.identity or "://" in repo.source or not repo.source.startswith("/"):
+        return command("mooring", "cache", "repair", repo.source)
+    return command("git", "--git-dir", repo.common, "fsck")
 
 
 def _present(request: Request, observed: Observed, branch: str) -> Registered | None:
@@ -246,10 +277,7 @@ def _check_branch_free(request: Request, observed: Observed, branch: str) -> Non
             command("mooring", "new", *request.words, "--branch", f"{branch}-2"),
             command("git", "--git-dir", repo.common, "worktree", "prune", note="if it is gone"),
         )
-    below = [ref for ref in repo.refs if ref.startswith(f"refs/heads/{branch}/")]
-    above = [ref for ref in repo.refs if f"refs/heads/{branch}".startswith(f"{ref}/")]
-    in_way = [repo.blocked] if repo.blocked else [*below, *above]
-    blocked = in_way[0].removeprefix("refs/heads/") if in_way else ""
+    blocked = repo.blocked
     if blocked:
         raise MooringError(
             f"Cannot make branch {branch!r}: git keeps branches as paths, and "

@@ -62,6 +62,7 @@ class Target:
             "who": "robin@laptop",
             "lock_seconds": "20",
             "repo_lock": "repo-x",
+            "hidden": "",
             **self.names,
             **names,
         }

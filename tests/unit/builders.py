@@ -78,11 +78,10 @@ def a_repo(**changes: Any) -> Repo:
         "problem": "",
         "head": "refs/heads/main",
         "base": "main",
-        "base_commit": BASE,
         "branch": "fix-login",
-        "refs": f"refs/heads/main {BASE} ",
     }
-    return msgspec.structs.replace(repo.parse(said, IDENTITY), **changes)
+    known = {"base_commit": BASE, "refs": {"refs/heads/main": BASE}}
+    return msgspec.structs.replace(repo.parse(said, IDENTITY), **{**known, **changes})
 
 
 def a_worktree(**changes: Any) -> Worktree:
@@ -106,7 +105,7 @@ def elsewhere(name: str, **changes: Any) -> Registered:
 
 def some_files(**changes: Any) -> Files:
     """No patterns, and nothing in the workspace."""
-    return msgspec.structs.replace(files.parse({}, [], []), **changes)
+    return msgspec.structs.replace(files.parse({}, []), **changes)
 
 
 TRANSCRIPT = f"{STORE}/projects/-home-robin/{SESSION}.jsonl"

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
 import msgspec
 
 FRAGMENT = r"""
-matched() { # untracked files of the main checkout that the patterns select, one a line
+listed() { # FILE...: untracked files that the patterns select, and FILEs, as git status has them
+  while IFS= read -r _line; do
+    case $_line in '') continue ;;
+      '!'* | *\\*) in_order; return ;; # only an exclude file has what these mean
+      */) _line=${_line%/} _below=only ;;
+      *) _below= ;;
+    esac
+    case $_line in /*) _line=${_line#/} ;; */*) ;; *) _line="**/$_line" ;; esac
+    if [ -z "$_below" ]; then set -- "$@" ":(top,glob)$_line"; fi
+    set -- "$@" ":(top,glob)$_line/**"
+  done <<PATTERNS
+$include
+PATTERNS
+  if [ $# -eq 0 ]; then return 0; fi
+  main_git status --porcelain=v1 -z --no-renames --untracked-files=all --ignored=traditional \
+    --ignore-submodules=all -- "$@" | tr '\000\n' '\n\001' | grep -e '^??' -e '^!!'
+}
+in_order() { # the same of patterns whose order counts, by two gits
   set --
   while IFS= read -r _line; do if [ -n "$_line" ]; then set -- "$@" --exclude="$_line"; fi
   done <<PATTERNS
 $include
 PATTERNS
-  quiet_git --git-dir="$common" --work-tree="$checkout" -c core.quotePath=false \
-    ls-files --others --ignored "$@"
+  _all=$({ main_git -c core.quotePath=false ls-files --others --ignored "$@"
+    printf '%s\n' "$_own"; } | sed '/^$/d' | sort -u)
+  _hidden=$(printf '%s\n' "$_all" | main_git -c core.quotePath=false check-ignore --stdin)
+  printf '%s\n' "$_hidden" | sed 's/^/!! /'
+  printf '%s\n' "$_all" | while IFS= read -r _line; do
+    case "
+$_hidden
+" in *"
+$_line
+"*) ;; *) printf '?? %s\n' "$_line" ;; esac; done
 }
+main_git() { quiet_git --git-dir="$common" --work-tree="$checkout" "$@"; }
 head_of() { sed '/^<!-- mooring: /q' "$1"; } # the generated part of a context; the rest is kept
 probe_files() {
   if [ -z "$include" ] && [ -z "$include_known" ] && [ -n "$record" ]; then
@@ -21,22 +50,18 @@ probe_files() {
   fi
   say include "$include"
   _wanted=
-  if [ -n "$include" ] && [ -n "$checkout" ]; then
-    cd -- "$checkout" && _wanted=$(matched)
-    if [ -n "$_wanted" ]; then
-      say matched "$_wanted"
-      say sources "$(printf '%s\n' "$_wanted" | sums)"
-      say ignored "$(printf '%s\n' "$_wanted" | quiet_git --git-dir="$common" \
-        --work-tree="$checkout" -c core.quotePath=false check-ignore --stdin)"
-    fi
+  if [ -n "$checkout" ] && cd -- "$checkout"; then
+    set -- # our own files' places: where somebody has such a file, git may show it
+    for _name in .envrc .session-context.md .session-prompt.md "$settings_name"; do
+      if [ -e "$_name" ]; then set -- "$@" "$_name"; fi
+    done
+    _own=$(printf '%s\n' "$@")
+    say own "$_own"
+    _listed=$(listed "$@")
+    say listed "$_listed"
+    _wanted=$(printf '%s\n' "$_listed" | sed 's/^...//')
+    say sources "$(printf '%s\n' "$_wanted" | sums)"
   fi
-  for _name in .envrc .session-context.md .session-prompt.md "$settings_name"; do
-    if [ -n "$checkout" ] && [ -e "$checkout/$_name" ]; then
-      cd -- "$checkout"
-      if ! quiet_git --git-dir="$common" --work-tree="$checkout" check-ignore -q "$_name"
-      then say visible "$_name"; fi
-    fi
-  done
   if [ -d "$path" ] && cd -- "$path"; then
     say present "$({
       printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
@@ -76,17 +101,34 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """Whether direnv has an approval for the workspace's `.envrc` as it stands."""
 
 
-def parse(said: dict[str, str], visible: list[str], heads: list[str]) -> Files:
+def parse(said: dict[str, str], heads: list[str]) -> Files:
     """The files among what the probe said."""
+    include, own = _lines(said.get("include", "")), _lines(said.get("own", ""))
+    listed = {line[3:]: line[:2] for line in _lines(said.get("listed", ""))}
+    ignored = frozenset(path for path, mark in listed.items() if mark == "!!")
+    matched = tuple(path for path in listed if path not in own or _selects(include, path))
+    sources = _sums(said.get("sources", ""))
     return Files(
-        include=_lines(said.get("include", "")),
-        matched=_lines(said.get("matched", "")),
-        sources=_sums(said.get("sources", "")),
-        ignored=frozenset(_lines(said.get("ignored", ""))),
-        visible=frozenset(visible),
+        include=include,
+        matched=matched,
+        sources={path: value for path, value in sources.items() if path in matched},
+        ignored=ignored,
+        visible=frozenset(own) - ignored,
         present=_sums("\n".join([said.get("present", ""), *heads])),
         allowed="allowed" in said,
     )
+
+
+def _selects(patterns: Iterable[str], path: str) -> bool:
+    """Whether a pattern of gitignore(5) selects a path at the top or one directory below it."""
+    parts = path.split("/")
+    for pattern in patterns:
+        name = pattern.strip("/")
+        anchored = "/" in pattern.rstrip("/")
+        places = [parts[0], path] if anchored else [*parts, path]
+        if any(fnmatchcase(place, name) for place in places):
+            return True
+    return False
 
 
 def _lines(text: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from ..repo import path_identity
 from ..script import MAX_FILE, content
 
 FRAGMENT = r"""
-common= checkout= default= problem=
+common= checkout= default= problem= origin= settled= known=
 locate() { # sets common (the shared git directory), checkout (the main one, if any), repo, default
   if [ -n "$identity" ]; then
     repo=$source common=$root/cache/$identity.git
@@ -18,17 +18,55 @@ locate() { # sets common (the shared git directory), checkout (the main one, if 
   fi
   case $source in '~' | '~/'*) source=$HOME${source#'~'} ;; esac
   repo=$source
-  cd -P -- "$source" 2>/dev/null || { problem="there is no directory $source"; return 0; }
-  common=$(quiet_git rev-parse --git-common-dir 2>/dev/null) || {
-    problem=$(quiet_git rev-parse --git-common-dir 2>&1 >/dev/null) common=
+  if [ -n "$located" ]; then
+    { IFS= read -r common; IFS= read -r checkout; IFS= read -r repo; IFS= read -r default
+      IFS= read -r known; } <<LOCATED
+$located
+LOCATED
     return 0
-  }
-  common=$(cd -P -- "$common" && printf '%s' "$PWD")
-  case $common in
-    */.git) checkout=${common%/.git} repo=$checkout ;;
-    *) repo=$common ;;
-  esac
+  fi
+  cd -P -- "$source" 2>/dev/null || { problem="there is no directory $source"; return 0; }
+  read_config
+  case $common in '') ;; */.git) checkout=${common%/.git} repo=$checkout ;; *) repo=$common ;; esac
   default=$(real "${repo%.git}.worktrees/$leaf")
+}
+read_config() { # one git finds the repo, judges whose it is, and says what of its config matters
+  settled=$(quiet_git config -z --show-origin --get-regexp '^(core\.repositoryformatversion|'\
+'core\.(worktree|ignorecase)|extensions\..*|remote\.origin\.(url|promisor)|'\
+'filter\.lfs\.process|user\.(name|email))$' 2>/dev/null | tr '\000\n' '\n\t')
+  _from= _worktree=
+  while IFS= read -r _file && IFS= read -r _entry; do
+    case $_entry in
+      'core.repositoryformatversion	'*) _from=${_file#file:} ;;
+      'core.worktree	'*) _worktree=${_entry#*	} ;;
+      'remote.origin.url	'*) origin=${_entry#*	} ;;
+    esac
+  done <<SETTLED
+$settled
+SETTLED
+  while [ ! -e .git ] && [ "$PWD" != / ]; do cd ..; done # a path in it is relative to the top
+  case $_from in .git/config | /*/config) common=$(real "${_from%/config}") ;;
+    config) cd -P -- "$source" && common=$PWD ;;
+  esac
+  if [ -z "$common" ] || [ ! -f "$common/HEAD" ]; then
+    common= # git says why, and knows more ways to lay out a repo
+    cd -P -- "$source"
+    common=$(quiet_git rev-parse --git-common-dir 2>/dev/null) || {
+      problem=$(quiet_git rev-parse --git-common-dir 2>&1 >/dev/null) common=
+      return 0
+    }
+    common=$(cd -P -- "$common" && printf '%s' "$PWD")
+  fi
+  if [ -d "$common/reftable" ]; then
+    problem="it keeps its refs in a reftable, which Mooring cannot read yet" common=
+    return 0
+  fi
+  if [ -n "$_worktree" ]; then checkout=$(cd -- "$common" && real "$_worktree")
+  elif [ -f "$PWD/.git" ]; then # made with --separate-git-dir
+    IFS= read -r _pointer <"$PWD/.git"
+    if [ "$(cd -P -- "${_pointer#gitdir: }" 2>/dev/null && printf '%s' "$PWD")" = "$common" ]
+    then checkout=$PWD; fi
+  fi
 }
 
 remote_head= head=
@@ -42,16 +80,16 @@ probe_repo() {
   ref_of "$common/refs/remotes/origin/HEAD"; remote_head=$ref
   ref_of "$common/HEAD"; head=$ref
   say head "$head"
+  say settled "$settled"
   if [ -n "$identity" ]; then return; fi
-  _origin=$(quiet_git --git-dir="$common" config --get remote.origin.url)
-  say origin "$_origin"
-  if [ -z "$_origin" ]; then
-    say root_commit "$(quiet_git --git-dir="$common" rev-list --max-parents=0 HEAD -- 2>/dev/null)"
-  fi
+  say origin "$origin"
+  case $known$origin$r_state in '' | ended)
+    say root_commit "$(quiet_git --git-dir="$common" rev-list --max-parents=0 HEAD -- 2>/dev/null)" ;;
+  esac
+  say known_identity "${known:-$r_repo}"
 }
 
-commit= tip=
-probe_refs() {
+probe_objects() { # the refs that matter and the files in them, from one git
   if [ -z "$common" ]; then return; fi
   : "${base:=$r_base}" "${branch:=$r_branch}"
   if [ -z "$base" ]; then
@@ -62,61 +100,45 @@ probe_refs() {
   : "${branch:=$fallback_branch}"
   _head=refs/heads/$base _remote=refs/remotes/origin/$base _tag=refs/tags/$base
   case $base in */*) _named=refs/remotes/$base ;; *) _named=$_remote ;; esac
-  set -- "refs/heads/$branch" "refs/remotes/origin/$branch"
-  case $w_head in refs/heads/*) set -- "$@" "$w_head" ;; esac
-  _refs=$(quiet_git --git-dir="$common" for-each-ref \
-    --format='%(refname) %(objectname) %(*objectname)' \
-    "$_head" "$_remote" "$_tag" "$_named" "$@" 2>&1)
-  say refs "$_refs"
   if [ -n "$identity" ]; then set -- "$_remote" "$_head" "$_tag" "$_named"
   else set -- "$_head" "$_remote" "$_tag" "$_named"; fi
-  for _name; do if [ -z "$commit" ]; then value_of "$_name"; commit=$value; fi; done
-  if [ -z "$commit" ]; then
-    case $base in '' | *[!0-9a-f]*) ;; *)
-      commit=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "$base^{commit}") ;;
-    esac
-  fi
-  value_of "${w_head:-refs/heads/$branch}"; tip=$value
-  _up=$branch
-  while [ -z "$tip" ] && [ "$_up" != "${_up%/*}" ]; do # a branch `a` stands in the way of `a/b`
-    _up=${_up%/*}
-    if quiet_git --git-dir="$common" show-ref --verify --quiet "refs/heads/$_up"
-    then say blocked "$_up"; fi
-  done
+  case $base in '' | *[!0-9a-f]*) ;; *) set -- "$@" "$base" ;; esac
+  say bases "$(printf '%s\n' "$@")"
   say base "$base"
-  say base_commit "$commit"
   say branch "$branch"
-}
-value_of() { # sets value: the commit of a ref just listed; a tag's is the one it points at
-  value=
-  while IFS=' ' read -r _ref _oid _peeled; do
-    if [ "$_ref" = "$1" ]; then value=${_peeled:-$_oid}; fi
-  done <<REFS
-$_refs
-REFS
-}
-
-probe_blobs() {
-  _at=${commit:-$tip} # the branch outlives its base
-  if [ -z "$_at" ]; then return; fi
-  printf 'blobs\0'
-  for _object in "$_at:mooring.yaml" "$_at:.worktreeinclude" "${tip:-$_at}:.envrc" \
-    "${tip:-$_at}:.session-context.md" "${tip:-$_at}:.session-prompt.md" "${tip:-$_at}:.mooring" \
-    "${tip:-$_at}:.claude" "${tip:-$_at}:$settings_name"; do
-    printf '%s %s\n' "$_object" "${_object#*:}"
-  done | quiet_git --git-dir="$common" cat-file --batch='%(objecttype) %(objectsize) %(rest)' |
-    head -c 4194304 | base64
+  _tip=${w_head:-refs/heads/$branch}
+  say tip "$_tip"
+  say below "$(below)"
+  say seen "$seen $r_commit"
+  printf 'objects\0'
+  { _why=$({ asked "$@" | quiet_git --git-dir="$common" \
+    cat-file --batch='%(objectname) %(objecttype) %(objectsize) %(rest)' |
+    head -c 8388608 | base64 >&3; } 2>&1); } 3>&1
   printf '\0'
-  if [ -n "$tip" ]; then r_commit= seen=; fi # the branch is there
-  for _old in $seen $r_commit; do
-    if quiet_git --git-dir="$common" cat-file -e "$_old^{commit}" 2>/dev/null; then
-      say last_commit "$_old"; break; fi
-  done
+  say damage "$(printf '%s\n' "$_why" | grep -m 1 -e '^error: ' -e '^fatal: ')"
   for _name in mooring.yaml .worktreeinclude; do
     if [ -n "$checkout" ] && [ -f "$checkout/$_name" ] && [ ! -L "$checkout/$_name" ]; then
       say_file "checkout:$_name" "$checkout/$_name"
     fi
   done
+}
+asked() { # BASE...: what is asked of git, a line each; the words behind come back with the answer
+  printf '%s^{commit} ref %s\n' "$_tip" "$_tip" "refs/heads/$branch" "refs/heads/$branch" \
+    "refs/remotes/origin/$branch" "refs/remotes/origin/$branch"
+  _up=$branch
+  while [ "$_up" != "${_up%/*}" ]; do # a branch `a` stands in the way of `a/b`
+    _up=${_up%/*}
+    printf '%s^{commit} ref %s\n' "refs/heads/$_up" "refs/heads/$_up"
+  done
+  for _name in "$@" $seen $r_commit; do printf '%s^{commit} ref %s\n' "$_name" "$_name"; done
+  for _name in "$_tip" "$@"; do for _file in mooring.yaml .worktreeinclude .envrc .mooring \
+    .session-context.md .session-prompt.md .claude "$settings_name" .gitattributes .gitmodules
+  do printf '%s:%s file %s %s\n' "$_name" "$_file" "$_name" "$_file"; done; done
+}
+below() { # a branch that has the wanted one as its directory
+  find "$common/refs/heads/$branch/" -type f 2>/dev/null | head -n 1 | sed "s,^$common/,,"
+  if [ -f "$common/packed-refs" ]; then
+    grep -F -m 1 " refs/heads/$branch/" "$common/packed-refs" | sed 's/^[^ ]* //'; fi
 }
 """
 
@@ -125,8 +147,8 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     """`common` is '' for a URL whose cache isn't there yet; then only `identity` is known.
 
     `source` is how the record names it: the URL, or the main checkout's (or bare repo's) path.
-    `problem` says why a path is no repo. `last_commit` is the newest commit that the registry or
-    the record saw and that is still there.
+    `problem` says why a path is no repo; `damage` what git said of objects that it can't read.
+    `last_commit` is the newest commit that the registry or the record saw and that is still there.
     """
 
     identity: str
@@ -135,6 +157,7 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     checkout: str
     default_worktree: str
     problem: str
+    damage: str
     head: str
     base: str
     base_commit: str
@@ -147,13 +170,24 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     """Files of the base commit (of the branch's tip for those that Mooring would write)."""
     checkout_files: dict[str, bytes]
     """The spec files as the main checkout has them now."""
+    settings: dict[str, str]
+    """What of the repo's config matters here, by lower-case name."""
+
+
+SPEC_FILES = ("mooring.yaml", ".worktreeinclude")
 
 
 def parse(said: dict[str, str], identity: str) -> Repo:
     """The repo among what the probe said."""
     roots = said.get("root_commit", "").split()
-    identity = identity or path_identity(said.get("origin", ""), roots[-1] if roots else "")
+    identity = identity or _identity(said, roots[-1] if roots else "")
     files = {name: value for name, value in said.items() if name.startswith("checkout:")}
+    commits, blobs = _batch(content(said.get("objects", "")))
+    base = next((name for name in _words(said, "bases") if name in commits), "")
+    tip, branch = said.get("tip", ""), said.get("branch", "")
+    at = tip if tip in commits else base
+    seen = () if tip in commits else _words(said, "seen")
+    spec_at = base or at
     return Repo(
         identity=identity,
         source=said["repo"],
@@ -161,38 +195,70 @@ def parse(said: dict[str, str], identity: str) -> Repo:
         checkout=said["checkout"],
         default_worktree=said["default"],
         problem=said["problem"],
+        damage=said.get("damage", ""),
         head=said.get("head", ""),
         base=said.get("base", ""),
-        base_commit=said.get("base_commit", ""),
-        branch=said.get("branch", ""),
-        last_commit=said.get("last_commit", ""),
-        blocked=said.get("blocked", ""),
-        refs=_refs(said.get("refs", "")),
-        blobs=_batch(content(said.get("blobs", ""))),
+        base_commit=commits.get(base, ""),
+        branch=branch,
+        last_commit=next((name for name in seen if name in commits), ""),
+        blocked=_blocked(branch, commits, _words(said, "below")),
+        refs={name: commit for name, commit in commits.items() if name.startswith("refs/")},
+        blobs={
+            name: data
+            for (where, name), data in blobs.items()
+            if where == (spec_at if name in SPEC_FILES else at)
+        },
         checkout_files={name.partition(":")[2]: content(text) for name, text in files.items()},
+        settings=_settings(said.get("settled", "")),
     )
 
 
-def _refs(text: str) -> dict[str, str]:
-    rows = [line.split(" ") for line in text.splitlines() if line.startswith("refs/")]
-    return {row[0]: row[-1] or row[1] for row in rows}
+def _identity(said: dict[str, str], root: str) -> str:
+    """That of a path: by its origin, else as recorded, else by its first commit."""
+    known = said.get("known_identity", "")
+    if not said.get("origin") and not root and known:
+        return known
+    return path_identity(said.get("origin", ""), root)
 
 
-def _batch(data: bytes) -> dict[str, bytes]:
-    """The files in `git cat-file --batch` output (git-cat-file(1), BATCH OUTPUT).
+def _words(said: dict[str, str], name: str) -> list[str]:
+    return said.get(name, "").split()
 
-    One over 1 MiB is cut there, which is one byte more than any reader accepts; a directory is
-    there without content.
+
+def _blocked(branch: str, commits: dict[str, str], below: list[str]) -> str:
+    """The branch that stands in the way: a directory of the wanted one, or below it."""
+    parts = branch.split("/")
+    above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+    found = [name for name in above if f"refs/heads/{name}" in commits]
+    return (*found, *(name.removeprefix("refs/heads/") for name in below), "")[0]
+
+
+def _settings(text: str) -> dict[str, str]:
+    """Of lines in turn: where it stands, and name and value with a tab between."""
+    rows = (line.partition("\t") for line in text.split("\n")[1::2])
+    return {name: value for name, _, value in rows}
+
+
+def _batch(data: bytes) -> tuple[dict[str, str], dict[tuple[str, str], bytes]]:
+    """The commits by name, and files by name and path, in what `git cat-file --batch` says.
+
+    See git-cat-file(1), BATCH OUTPUT. A file over 1 MiB is cut there, which is one byte more than
+    any reader accepts; a directory is there without content.
     """
-    found: dict[str, bytes] = {}
+    commits: dict[str, str] = {}
+    files: dict[tuple[str, str], bytes] = {}
     while data:
         header, _, data = data.partition(b"\n")
-        if header.endswith(b" missing"):
+        if header.endswith((b" missing", b" ambiguous")):
             continue
-        fields = header.decode("utf-8", "surrogateescape").split(" ", 2)
-        if len(fields) < 3 or not fields[1].isdigit():  # cut off behind a very large one
+        fields = header.decode("utf-8", "surrogateescape").split(" ")
+        if len(fields) < 5 or not fields[2].isdigit():  # cut off behind a very large one
             break
-        kind, size, name = fields
-        found[name] = data[: min(int(size), MAX_FILE + 1)] if kind == "blob" else b""
+        oid, kind, size, _, where = fields[:5]
+        if len(fields) == 5:
+            commits[where] = oid
+        else:
+            is_file = kind == "blob"
+            files[where, fields[5]] = data[: min(int(size), MAX_FILE + 1)] if is_file else b""
         data = data[int(size) + 1 :]
-    return found
+    return commits, files

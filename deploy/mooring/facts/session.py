@@ -7,8 +7,11 @@ import msgspec
 from ..claude import events, hooks, live
 from ..script import content
 
+NAMES = f"settings_name={hooks.SETTINGS}\n"
+"""What other fragments have to know of this one."""
+
 FRAGMENT = rf"""
-settings_name={hooks.SETTINGS} events_name={events.FILE} pids_name={live.DIRECTORY}
+{NAMES}events_name={events.FILE} pids_name={live.DIRECTORY}
 r_kept= # where an end keeps what a resume brings back
 probe_session() {{
   store=${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}

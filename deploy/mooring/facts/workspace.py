@@ -19,8 +19,7 @@ main() {
   probe_repo
   probe_worktree
   probe_record # after the worktree: it is claimed before that is made
-  probe_refs
-  probe_blobs
+  probe_objects
   probe_files
   probe_session
   probe_scan
@@ -56,6 +55,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     scan: bool = False
     excludes: tuple[str, ...] = ()
     """Pathspecs of what doesn't count in a scan."""
+    located: tuple[str, ...] = ()
+    """Where an earlier answer found the repo: then git isn't asked again."""
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -83,6 +84,34 @@ class Observed(msgspec.Struct, frozen=True):
         )
 
 
+def located(observed: Observed) -> tuple[str, ...]:
+    """What a second question says of the first one's answer."""
+    repo = observed.repo
+    return (repo.common, repo.checkout, repo.source, repo.default_worktree, repo.identity)
+
+
+def files_text(question: Question, observed: Observed) -> script.Stdin:
+    """The part of the probe that looks at the files which patterns select."""
+    seen, found = observed.repo, observed.record
+    variables = {
+        "root": observed.target.root,
+        "common": seen.common,
+        "checkout": seen.checkout,
+        "path": observed.worktree.path,
+        "record": f"{observed.target.root}/{record.path(found.key)}" if found else "",
+        "include": "\n".join(question.include or ()),
+        "include_known": "yes",
+    }
+    main = "main() { probe_files; say end; }\nanswer main\n"
+    return script.compose(variables, script.ANSWER, session.NAMES, files.FRAGMENT, main)
+
+
+def parse_files(lines: list[str]) -> files.Files:
+    """What that part says. Raises MooringError if it is cut short."""
+    pairs = script.decode(lines)
+    return files.parse(dict(pairs), [value for key, value in pairs if key == "heads"])
+
+
 def text(question: Question) -> script.Stdin:
     """The probe's script."""
     leaf = question.topic if question.agent == "dev" else f"{question.agent}@{question.topic}"
@@ -105,6 +134,7 @@ def text(question: Question) -> script.Stdin:
         "include_known": "" if question.include is None else "yes",
         "scan": "yes" if question.scan else "",
         "excludes": "\n".join(question.excludes),
+        "located": "\n".join(question.located),
     }
     nouns = (target, repo, record, worktree, files, session)
     return script.compose(variables, script.ANSWER, *(noun.FRAGMENT for noun in nouns), _MAIN)
@@ -134,7 +164,7 @@ def _observed(pairs: list[tuple[str, str]], asked: Question) -> Observed:
         record=found,
         record_sum=found_sum,
         worktree=worktree.parse(said, every("registered")),
-        files=files.parse(said, every("visible"), every("heads")),
+        files=files.parse(said, every("heads")),
         session=session.parse(
             said,
             every("transcript"),

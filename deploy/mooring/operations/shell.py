@@ -141,11 +141,29 @@ mkdirs() { # the parents of a path in the workspace, none of which may be a syml
 }
 
 begin='# mooring: begin' end='# mooring: end' joined='# mooring: the line before had no end'
-hide() { # PATH: keeps it out of git status, by an anchored line in the repo's info/exclude
+hide_new() { # in a worktree just made, which has nothing of ours: hides, in one look, what is coming
+  find_admin
+  _seen=$(cd -- "$path" && printf '%s\n' "$hides" |
+    wt_git -c core.quotePath=false check-ignore --stdin)
+  while IFS= read -r _name; do
+    case "
+$_seen
+" in *"
+$_name
+"*) ;; *) if [ -n "$_name" ]; then exclude "$_name"; fi ;; esac
+  done <<HIDES
+$hides
+HIDES
+}
+hide() { # PATH: keeps it out of git status; `hidden`: the same run has seen to it
+  if [ -n "$hidden" ]; then return 0; fi
   if wt_git check-ignore -q -- "$1"; then return 0; fi
   if wt_git --literal-pathspecs ls-files --error-unmatch -- "$1" >/dev/null 2>&1; then
     die "Cannot write $1: the repo tracks it"
   fi
+  exclude "$1"
+}
+exclude() { # PATH: an anchored line in the repo's info/exclude
   _line=/$(printf '%s.' "$1" | sed -e 's/[\\*?[]/\\&/g' -e 's/ \.$/\\ ./') _line=${_line%.}
   lock_repo
   _file=$common/info/exclude
@@ -225,6 +243,7 @@ def run(
         "repo_lock": repo_lock(observed.repo.identity),
         "common": observed.repo.common,
         "path": observed.worktree.path,
+        "hidden": "yes" if workspace.hidden else "",
         **variables,
     }
     return Script(workspace, script.compose(names, SHARED, body), then, seconds)

@@ -82,15 +82,17 @@ if [ -d "$path" ] && [ -n "$(ls -A -- "$path")" ]; then
   die "Cannot make the worktree: $path is in the way" "hint: mv '$path' '$path.old'"
 fi
 mkdir -p -- "${path%/*}" || die "Cannot make ${path%/*}"
-set --
-if [ -n "$no_hooks" ]; then set -- -c core.hooksPath=/dev/null; fi
 if [ -n "$carry" ]; then uncommitted "$carry"; fi
-if quiet_git --git-dir="$common" show-ref --verify --quiet "refs/heads/$branch"
-then set -- "$@" worktree add ${carry:+--no-checkout --lock --reason initializing} "$path" "$branch"
-else set -- "$@" worktree add ${carry:+--no-checkout --lock --reason initializing} --no-track \
-  -b "$branch" "$path" "$start"; fi
-said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
-  --git-dir="$common" "$@" 2>&1 8>&- 9>&-) || {
+add() { # ARG...: git worktree add; of a person's clone with that person's hooks
+  said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
+    ${no_hooks:+-c core.hooksPath=/dev/null} --git-dir="$common" \
+    worktree add ${carry:+--no-checkout --lock --reason initializing} "$@" 2>&1 8>&- 9>&-)
+}
+if [ -z "$makes_branch" ]; then add "$path" "$branch"; else
+  add --no-track -b "$branch" "$path" "$start" ||
+    case $said in # somebody else has just made it
+      *"branch named '$branch' already exists"*) add "$path" "$branch" ;; *) false ;; esac
+fi || {
   find_admin
   if [ -n "$w_admin" ] && [ -z "$half_made" ]; then
     die "The worktree is made, but a git hook of yours failed:" "$said"; fi
@@ -103,6 +105,7 @@ if [ -n "$carry" ]; then
 fi
 if [ -e "$path/.mooring" ] || [ -L "$path/.mooring" ]; then
   die "Cannot use the worktree: the repo has a .mooring of its own"; fi
+hide_new
 """
 
 
@@ -121,6 +124,8 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
     names = {
         "branch": plan.branch,
         "start": plan.start if plan.makes_branch or not record else record.start,
+        "makes_branch": "yes" if plan.makes_branch else "",
+        "hides": "\n".join(workspace.own_files),
         "no_hooks": "yes" if workspace.source.is_url else "",
         "clears": "\n".join(plan.clears),
         "parks": parks(plan.agent, plan.topic),
@@ -128,7 +133,12 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "topic": plan.topic,
         "record": f"{workspace.observed.target.root}/{record_file.path(key)}",
     }
-    yield run(workspace, names, _PARK + _CLEAR + _CARRY + _ADD, told(workspace))
+
+    def done(answer: list[str]) -> None:
+        workspace.hidden = True
+        told(workspace)(answer)
+
+    yield run(workspace, names, _PARK + _CLEAR + _CARRY + _ADD, done)
 
 
 _REMOVE = r"""
