@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from .errors import MooringError
+from .model import FILTER
 
 MAX_BYTES = 1048576
 DISPOSABLE = (
@@ -40,7 +41,6 @@ DISPOSABLE = (
 
 LATER = frozenset(
     {
-        "cache",
         "secrets",
         "prebuild",
         "setup",
@@ -57,6 +57,7 @@ LATER = frozenset(
 _PORT = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _FIXED = re.compile(r"WORK_[A-Z_]+|PORT(_[A-Z0-9_]+)?|CLAUDE_SESSION_ID")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _MODE = re.compile(r"0?[0-7]{3}")
 
 
@@ -80,6 +81,43 @@ class ClaudeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     args: list[str] = []
 
 
+class CacheSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a URL's repo is cloned."""
+
+    filter: str = ""
+    """As ``git clone --filter`` takes it (git-rev-list(1)); '' for all objects."""
+
+
+class CheckoutSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What of the repo is in the worktree."""
+
+    sparse: list[str] = []
+    """Directories, as ``git sparse-checkout set --cone`` takes them; none for everything."""
+    submodules: bool = True
+
+
+class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command whose output is the password or token for the repo's remote."""
+
+    command: list[str]
+    username: str = "x-access-token"
+
+
+class GitSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who commits in a workspace, and with which credential it fetches and pushes."""
+
+    name: str = ""
+    email: str = ""
+    signing_key: str = ""
+    credential: Credential | None = None
+
+
+class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds for one agent alone."""
+
+    git: GitSpec = GitSpec()
+
+
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One YAML file of the format; all of it is optional."""
 
@@ -91,6 +129,10 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disposable: list[str] = []
     files: FilesSpec = FilesSpec()
     claude: ClaudeSpec = ClaudeSpec()
+    cache: CacheSpec = CacheSpec()
+    checkout: CheckoutSpec = CheckoutSpec()
+    git: GitSpec = GitSpec()
+    agents: dict[str, AgentSpec] = {}
 
 
 class Layers(msgspec.Struct, frozen=True):
@@ -99,6 +141,7 @@ class Layers(msgspec.Struct, frozen=True):
     user: File = File()
     repo: File = File()
     overrides: File = File()
+    agent: str = "dev"
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +157,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     disposable: tuple[str, ...]
     patterns: tuple[str, ...]
     copies: dict[str, Copy]
+    filter: str
+    sparse: tuple[str, ...]
+    submodules: bool
+    git: GitSpec
     held_back: tuple[str, ...]
     """Keys of the repo's file that have no effect until a person approves them."""
 
@@ -124,7 +171,13 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
     files = [*user.files.copy, *repo.files.copy, *top.files.copy]
     copies = {item.src: item for item in files if isinstance(item, Copy)}
     patterns = [item if isinstance(item, str) else f"/{item.src}" for item in files]
-    held = {"env": repo.env, "claude.args": repo.claude.args}
+    mine = user.agents.get(layers.agent, AgentSpec()).git
+    held = {
+        "env": repo.env,
+        "claude.args": repo.claude.args,
+        "git": repo.git != GitSpec(),
+        "agents": repo.agents,
+    }
     return Spec(
         base=top.base or repo.base or user.base,
         branch=top.branch or repo.branch or user.branch,
@@ -135,8 +188,21 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         disposable=_unique([*DISPOSABLE, *user.disposable, *repo.disposable, *top.disposable]),
         patterns=_unique([*patterns, *_pattern_lines(include)]),
         copies=copies,
+        filter=top.cache.filter or repo.cache.filter or user.cache.filter,
+        sparse=_unique(top.checkout.sparse or repo.checkout.sparse or user.checkout.sparse),
+        submodules=all(file.checkout.submodules for file in (user, repo, top)),
+        git=_over(user.git, mine, top.git),
         held_back=tuple(name for name, value in held.items() if value),
     )
+
+
+def _over(*layers: GitSpec) -> GitSpec:
+    """Each value from the last layer that has it."""
+    merged = GitSpec()
+    for layer in layers:
+        given = {name: getattr(layer, name) for name in layer.__struct_fields__}
+        merged = msgspec.structs.replace(merged, **{k: v for k, v in given.items() if v})
+    return merged
 
 
 def _unique(items: list[str]) -> tuple[str, ...]:
@@ -152,11 +218,12 @@ def _pattern_lines(include: bytes) -> Iterator[str]:
             yield line.rstrip()
 
 
-def load_user(directory: Path, topic: str) -> Layers:
+def load_user(directory: Path, topic: str, agent: str = "dev") -> Layers:
     """The user's own files: `config.yaml` and `overrides/<topic>.yaml`, where they exist."""
     return Layers(
         user=_load(directory / "config.yaml"),
         overrides=_load(directory / "overrides" / f"{topic}.yaml"),
+        agent=agent,
     )
 
 
@@ -289,7 +356,14 @@ def _known(path: str) -> list[str]:
         "$": File,
         "$.files": FilesSpec,
         "$.claude": ClaudeSpec,
+        "$.cache": CacheSpec,
+        "$.checkout": CheckoutSpec,
+        "$.git": GitSpec,
+        "$.git.credential": Credential,
     }
+    if path.startswith("$.agents."):
+        path = re.sub(r"^\$\.agents\.[^.]*\.git", "$.git", path)
+        kinds[path] = kinds.get(path, AgentSpec)
     return list(kinds.get(path, Copy).__struct_fields__)
 
 
@@ -321,6 +395,21 @@ def _problems(file: File) -> Iterator[tuple[str, str]]:
                     yield path, f"{place!r} leaves the repo or is git's own"
             if item.mode and not _MODE.fullmatch(item.mode):
                 yield path, f'{item.mode!r} is no file mode: use one such as "0600"'
+    if file.cache.filter and not FILTER.fullmatch(file.cache.filter):
+        yield "$.cache.filter", f"{file.cache.filter!r} is no filter: use blob:none or tree:0"
+    for index, place in enumerate(file.checkout.sparse):
+        if not is_inside(place) or re.search(r"[*?\[]", place):
+            yield f"$.checkout.sparse[{index}]", f"{place!r} is no directory of the repo"
+    gits = {"$.git": file.git, **{f"$.agents.{k}.git": v.git for k, v in file.agents.items()}}
+    for path, git in gits.items():
+        words = git.credential.command if git.credential else []
+        if git.credential and not words:
+            yield f"{path}.credential.command", "it needs a command, as a list of words"
+        user = git.credential.username if git.credential else ""
+        if any(_CONTROL.search(word) for word in (git.name, git.email, git.signing_key, user)):
+            yield path, "a value cannot hold control characters"
+        if any("\0" in word or "\n" in word for word in words):
+            yield f"{path}.credential.command", "a word cannot hold a newline"
     for index, pattern in enumerate(file.disposable):
         if not pattern.strip() or pattern.strip(" */.") == "" or re.search(r"[\n:!]", pattern):
             yield f"$.disposable[{index}]", f"{pattern!r} would make everything disposable"

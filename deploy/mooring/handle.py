@@ -15,9 +15,10 @@ from hashlib import sha256
 
 from pyinfra.api.host import Host
 
-from . import config, generate, records
+from . import config, generate, identity, records
 from .claude.live import refusal
-from .config import Spec
+from .config import GitSpec, Spec
+from .environment import template_names
 from .errors import MooringError, command
 from .facts import record as record_file
 from .facts.workspace import Observed
@@ -48,7 +49,7 @@ class Workspace:
         """Whether this run has hidden the workspace's own files from git already."""
         self.copied: dict[str, str] = {}
         self.error: MooringError | None = None
-        self._layers = config.load_user(config.user_directory(), request.topic)
+        self._layers = config.load_user(config.user_directory(), request.topic, request.agent)
         self._seen: tuple[Observed, Spec] | None = None
         self._plan: Plan | None = None
         self._claimed: Record | None = None
@@ -125,6 +126,22 @@ class Workspace:
     def excludes(self) -> tuple[str, ...]:
         """Pathspecs of what a removal need not care for."""
         return excluded(self.spec)
+
+    @property
+    def remote(self) -> str:
+        """The URL of the repo's origin, '' where it has none."""
+        if self.source.is_url:
+            return self.request.repo
+        return self.observed.repo.settings.get("remote.origin.url", "")
+
+    @property
+    def git(self) -> GitSpec:
+        """Who commits here and with which credential; '' is as git itself has it."""
+        request = self.request
+        names = template_names(
+            request.topic, request.agent, request.issue, self.observed.repo.identity, "", ""
+        )
+        return identity.rendered(self.spec.git, names)
 
     # What should be
 

@@ -14,6 +14,8 @@ TOPIC = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 SESSION = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\ud800-\udfff~^:?*\[\\]|\.\.|@\{|//")
+FILTER = re.compile(r"blob:none|blob:limit=[0-9]+[kmg]?|tree:[0-9]+")
+"""What git may leave out of a clone, and fetch when it is needed (git-rev-list(1))."""
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
@@ -77,6 +79,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """The commit that the branch begins at, if it isn't the base's own."""
     carry: str = ""
     """A worktree on the target whose uncommitted changes come along."""
+    filter: str = ""
+    """What objects a new cache leaves out, as `git clone --filter` takes it."""
     needs: Needs = Needs.NOTHING
     named_repo: bool = False
     """Whether the person said `--repo`, so that a hint has to say it too."""
@@ -244,6 +248,12 @@ def _issue(name: str, value: object) -> str:
     return key
 
 
+def _filter(name: str, value: object) -> str:
+    if not isinstance(value, str) or not FILTER.fullmatch(value):
+        raise usage(f"Cannot use {value!r} as {name}: use blob:none, blob:limit=1m or tree:0")
+    return value
+
+
 def _prompt(name: str, value: object) -> str:
     text = str(value)
     if re.search(r"[\x00\ud800-\udfff]", text) or len(text.encode()) > MAX_PROMPT:
@@ -299,6 +309,7 @@ _CHECKS: dict[str, Any] = {
     "prompt": _prompt,
     "parent": check_topic,
     "carry": _root,
+    "filter": _filter,
     "start": check_ref,
     "root": _root,
     "fresh": _flag,

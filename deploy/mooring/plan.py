@@ -349,6 +349,11 @@ def _notes(
         notes.append(f"HEAD is detached at {present.head[:12]}")
     if "claude.args" in spec.held_back:
         notes.append("claude.args of the repo's mooring.yaml are not used: nobody approved them")
+    for name in ("git", "agents"):
+        if name in spec.held_back:
+            notes.append(
+                f"{name} of the repo's mooring.yaml is not used: it is for your own config"
+            )
     path = observed.worktree.path
     if envrc == ENVRC[1]:
         notes.append(

@@ -84,7 +84,8 @@ probe_repo() {
   if [ -n "$identity" ]; then return; fi
   say origin "$origin"
   case $known$origin$r_state in '' | ended)
-    say root_commit "$(quiet_git --git-dir="$common" rev-list --max-parents=0 HEAD -- 2>/dev/null)" ;;
+    say root_commit "$(quiet_git --git-dir="$common" rev-list --max-parents=0 HEAD -- \
+      2>/dev/null)" ;;
   esac
   say known_identity "${known:-$r_repo}"
 }

@@ -7,64 +7,123 @@ from collections.abc import Iterator
 from pyinfra.api.command import PyinfraCommand
 
 from ..handle import Workspace
-from .shell import run, step
+from . import network
+from .shell import run, step, told
 
 CLONE_SECONDS = 7200
 
-_FETCH = r"""
-fetch() { # GIT_DIR: the remote's branches become remote-tracking refs, never local branches
-  quiet_git --git-dir="$1" fetch --quiet --prune origin \
-    '+refs/heads/*:refs/remotes/origin/*' 2>&1 || return 1
-  _head=$(quiet_git --git-dir="$1" ls-remote --symref origin HEAD 2>/dev/null |
-    sed -n 's,^ref: refs/heads/\(.*\)	HEAD$,\1,p')
-  if [ -n "$_head" ]; then
-    quiet_git --git-dir="$1" symbolic-ref refs/remotes/origin/HEAD "refs/remotes/origin/$_head"
-  fi
+CLONE = r"""
+clone() { # CACHE: a bare clone, made beside and then renamed; branches of the remote are never ours
+  mkdir -p -- "${1%/*}" || die "Cannot make the cache of $source"
+  rm -rf -- "${1%/*}"/.stage-"${1##*/}".* # of clones that died: the lock is ours
+  stage=${1%/*}/.stage-${1##*/}.$$
+  _said=$(quiet_git init --quiet --bare -- "$stage" 2>&1) || die "Cannot make the cache: $_said"
+  quiet_git --git-dir="$stage" remote add origin "$source" || die "Cannot make the cache"
+  # Never while others work: maintenance of a cache is `mooring cache gc`.
+  printf '[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n' >>"$stage/config"
+  printf '[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n' >>"$stage/config"
+  online "$stage" origin
+  patiently --git-dir="$stage" fetch --progress --prune ${filter:+--filter="$filter"} origin \
+    '+refs/heads/*:refs/remotes/origin/*' || die "Cannot clone $source:" "$(why)"
+  told
+  follow_head "$stage"
+}
+follow_head() { # REPO [LINES]: its origin/HEAD names the remote's default branch
+  _new=${2-$(net_git --git-dir="$1" ls-remote --symref origin HEAD)}
+  _new=$(printf '%s\n' "$_new" | sed -n 's,^ref: refs/heads/\(.*\)	HEAD$,\1,p')
+  ref_of "$1/refs/remotes/origin/HEAD"; _old=${ref#refs/remotes/origin/}
+  if [ -z "$_new" ] || [ "$_new" = "$_old" ]; then return 0; fi
+  quiet_git --git-dir="$1" symbolic-ref refs/remotes/origin/HEAD "refs/remotes/origin/$_new"
+  if [ -n "$_old" ]; then echo "the default branch of $source is $_new now; it was $_old"; fi
 }
 """
 
-_CLONE = r"""
+_NEW = r"""
 lock_repo
 cache=$root/cache/$identity.git
+if [ ! -f "$cache/HEAD" ] && [ -f "$cache.mended/HEAD" ]; then # of a repair that was cut short
+  if [ -e "$cache" ]; then mv -- "$cache" "$cache.broken.$$"; fi
+  mv -- "$cache.mended" "$cache"
+fi
 if [ -f "$cache/HEAD" ]; then exit 0; fi
-mkdir -p -- "${cache%/*}" || die "Cannot make the cache of $source"
-rm -rf -- "${cache%/*}"/.stage-"${cache##*/}".* # of clones that died: the lock is ours
-stage=${cache%/*}/.stage-${cache##*/}.$$
-why=$(quiet_git init --quiet --bare -- "$stage" 2>&1) || die "Cannot make the cache: $why"
-quiet_git --git-dir="$stage" remote add origin "$source" || die "Cannot make the cache"
-why=$(fetch "$stage") || die "Cannot clone $source: $why"
+if [ -e "$cache" ]; then mv -- "$cache" "$cache.broken.$$" || die "Cannot move $cache away"; fi
+clone "$cache"
 mv -- "$stage" "$cache"
 stage=
 """
 
 _UPDATE = r"""
 lock_repo
+online "$common" origin
 if [ -n "$own" ]; then # a person's clone: as `git fetch` there would do it
-  why=$(quiet_git --git-dir="$common" fetch --quiet origin 2>&1) || die "Cannot fetch: $why"
+  patiently --git-dir="$common" fetch --progress origin || die "Cannot fetch:" "$(why)"
+  told
   exit 0
 fi
-if [ -z "$always" ] && quiet_git --git-dir="$common" rev-parse --verify --quiet \
-  "refs/remotes/origin/$base^{commit}" >/dev/null; then exit 0; fi
-why=$(fetch "$common") || die "Cannot fetch $source: $why"
+here() { # REF: the commit that the cache has for it
+  quiet_git --git-dir="$common" rev-parse --verify --quiet "$1^{commit}"
+}
+if [ -z "$always" ] && [ -n "$(here "refs/remotes/origin/$base")" ] && [ -z "$branch" ]
+then exit 0; fi
+# What the remote has of what is wanted; git servers of protocol 2 then list no other ref.
+_there=$(net_git --git-dir="$common" ls-remote --symref origin HEAD "refs/heads/$base" \
+  "refs/tags/$base" ${branch:+"refs/heads/$branch"}) || die "Cannot fetch $source:" "$(why)"
+told
+remote() { printf '%s\n' "$_there" | sed -n "s,^\([0-9a-f]*\)	$1\$,\1,p"; }
+set --
+_default=$(printf '%s\n' "$_there" | sed -n 's,^ref: refs/heads/\(.*\)	HEAD$,\1,p')
+for _name in "$base" "$branch" "$_default"; do
+  if [ -z "$_name" ]; then continue; fi
+  _commit=$(remote "refs/heads/$_name") _mine=refs/remotes/origin/$_name
+  if [ "$_name" = "$_default" ] && [ -z "$_commit" ]; then _commit=$(remote HEAD); fi
+  if [ -n "$_commit" ] && [ "$_commit" != "$(here "$_mine")" ]; then
+    set -- "$@" "+refs/heads/$_name:$_mine"
+  elif [ -z "$_commit" ] && [ "$_name" = "$base" ] && [ -n "$(here "$_mine")" ]; then
+    quiet_git --git-dir="$common" update-ref -d "$_mine"
+    echo "origin has no branch $_name any more"
+  fi
+done
+if [ -n "$(remote "refs/tags/$base")" ]; then set -- "$@" "refs/tags/$base:refs/tags/$base"; fi
+case $base in *[!0-9a-f]*) ;; ????????????????????????????????????????*)
+  if [ -z "$(here "$base")" ]; then set -- "$@" "$base"; fi ;;
+esac
+if [ $# -gt 0 ] && ! patiently --git-dir="$common" fetch --progress origin "$@"; then
+  grep -q 'cannot lock ref' "$progress" || die "Cannot fetch $source:" "$(why)"
+  # A branch that is gone there stands in the way of one that has it as its directory.
+  patiently --git-dir="$common" fetch --progress --prune origin \
+    '+refs/heads/*:refs/remotes/origin/*' || die "Cannot fetch $source:" "$(why)"
+fi
+if [ $# -gt 0 ]; then told; fi
+follow_head "$common" "$_there"
 """
 
 
 @step
 def cache(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Have the wanted commit on the target: clone if there is no cache, else fetch if missing."""
-    source = {"identity": workspace.source.identity or "", "source": workspace.request.repo}
-    repo = workspace.observed.repo
+    request, repo = workspace.request, workspace.observed.repo
+    names = {
+        **network.names(workspace),
+        "identity": workspace.source.identity or "",
+        "source": request.repo,
+    }
+
+    def fetched(answer: list[str]) -> None:
+        told(workspace)(answer)
+        workspace.fetched = True
+        workspace.forget()
+
     if workspace.pending and not repo.common:
         if workspace.host.state.is_executing:
-            workspace.report(f"cloning {workspace.request.repo}")
-        yield run(workspace, source, _FETCH + _CLONE, lambda _: _fetched(workspace), CLONE_SECONDS)
-    elif workspace.pending or (workspace.request.fetch and not workspace.fetched):
-        always = "yes" if workspace.request.fetch else ""
-        own = "" if workspace.source.is_url else "yes"
-        names = {**source, "base": repo.base, "always": always, "own": own}
-        yield run(workspace, names, _FETCH + _UPDATE, lambda _: _fetched(workspace), CLONE_SECONDS)
-
-
-def _fetched(workspace: Workspace) -> None:
-    workspace.fetched = True
-    workspace.forget()
+            workspace.report(f"cloning {request.repo}")
+        text = network.NETWORK + CLONE + _NEW
+        yield run(workspace, names, text, fetched, CLONE_SECONDS, watched=True)
+    elif workspace.pending or (request.fetch and not workspace.fetched):
+        names |= {
+            "base": repo.base,
+            "branch": request.branch,
+            "always": "yes" if request.fetch else "",
+            "own": "" if workspace.source.is_url else "yes",
+        }
+        text = network.NETWORK + CLONE + _UPDATE
+        yield run(workspace, names, text, fetched, CLONE_SECONDS, watched=True)

@@ -16,16 +16,20 @@ from pyinfra.connectors.util import CommandOutput
 from .. import script
 from ..errors import MooringError
 from ..handle import Workspace, who
+from .progress import watching
 
 SECONDS = 600
 """How long a script may take; a clone has its own limit."""
 LOCK_SECONDS = 300
 
 SHARED = r"""
-die() { printf '%s\n' "$@" >&2; exit 65; }
-stage= lock_dir= # what is unfinished or held; never left behind
+# What git says can name a remote with the password that somebody put in its URL.
+scrub() { sed 's,://[^/@[:space:]]*@,://,g'; }
+die() { printf '%s\n' "$@" | scrub >&2; exit 65; }
+stage= lock_dir= wrote= # what is unfinished or held; never left behind
 clean() {
-  if [ -n "$stage$lock_dir" ]; then rm -rf -- ${stage:+"$stage"} ${lock_dir:+"$lock_dir"}; fi
+  if [ -n "$stage$lock_dir$wrote" ]; then
+    rm -rf -- ${stage:+"$stage"} ${lock_dir:+"$lock_dir"} ${wrote:+"$wrote" "$wrote.config"}; fi
 }
 trap clean EXIT
 trap 'exit 130' INT TERM HUP
@@ -141,7 +145,7 @@ mkdirs() { # the parents of a path in the workspace, none of which may be a syml
 }
 
 begin='# mooring: begin' end='# mooring: end' joined='# mooring: the line before had no end'
-hide_new() { # in a worktree just made, which has nothing of ours: hides, in one look, what is coming
+hide_new() { # in a worktree just made, which has nothing of ours: hides what is coming
   find_admin
   _seen=$(cd -- "$path" && printf '%s\n' "$hides" |
     wt_git -c core.quotePath=false check-ignore --stdin)
@@ -192,15 +196,22 @@ class Script(StringCommand):
     """
 
     def __init__(
-        self, workspace: Workspace, text: script.Stdin, then: Answer | None, seconds: int
+        self,
+        workspace: Workspace,
+        text: script.Stdin,
+        then: Answer | None,
+        seconds: int,
+        watched: str,
     ) -> None:
         super().__init__(script.RUN, _stdin=text, _timeout=seconds)
         self._workspace = workspace
         self._then = then
+        self._watched = watched
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> tuple[bool, Any]:
         """Run it. Returns whether it succeeded, and pyinfra's output object."""
-        done, output = super().execute(state, host, connector_arguments)
+        with watching(host, self._watched, self._workspace.report):
+            done, output = super().execute(state, host, connector_arguments)
         if not done:
             self._workspace.error = _failure(output.stderr_lines)
         elif self._then:
@@ -233,20 +244,29 @@ def run(
     body: str,
     then: Answer | None = None,
     seconds: int = SECONDS,
+    *,
+    watched: bool = False,
 ) -> Script:
-    """The command that runs `body` on the workspace's target."""
+    """The command that runs `body` on the workspace's target.
+
+    `watched`: a person is told how far git is, from what the script writes to `$progress`.
+    """
     observed = workspace.observed
+    lock = repo_lock(observed.repo.identity)
+    progress = f"{observed.target.root}/locks/progress-{lock}"
     names = {
         "root": observed.target.root,
         "who": who(),
         "lock_seconds": str(LOCK_SECONDS),
-        "repo_lock": repo_lock(observed.repo.identity),
+        "repo_lock": lock,
+        "progress": progress,
         "common": observed.repo.common,
         "path": observed.worktree.path,
         "hidden": "yes" if workspace.hidden else "",
         **variables,
     }
-    return Script(workspace, script.compose(names, SHARED, body), then, seconds)
+    text = script.compose(names, SHARED, body)
+    return Script(workspace, text, then, seconds, progress if watched else "")
 
 
 def repo_lock(identity: str) -> str:

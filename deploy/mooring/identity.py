@@ -1,0 +1,84 @@
+"""Who commits in a workspace, and with which credential: as git's own config and environment. Pure.
+
+No token is in it: git runs the command that prints one, each time it needs it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from . import config
+from .config import GitSpec
+
+
+def rendered(git: GitSpec, names: Mapping[str, str]) -> GitSpec:
+    """The spec's `git` with the names in its values. Raises MooringError for an unknown name."""
+
+    def text(value: str, where: str) -> str:
+        return config.render(value, dict(names), f"git.{where}")
+
+    credential = git.credential
+    if credential:
+        words = [text(word, "credential.command") for word in credential.command]
+        credential = config.Credential(words, text(credential.username, "credential.username"))
+    return GitSpec(
+        name=text(git.name, "name"),
+        email=text(git.email, "email"),
+        signing_key=text(git.signing_key, "signing_key"),
+        credential=credential,
+    )
+
+
+def environment(git: GitSpec) -> dict[str, str]:
+    """What beats every config file, also the repo's own: git's variables for who commits."""
+    return {
+        f"GIT_{role}_{field}": value
+        for field, value in (("NAME", git.name), ("EMAIL", git.email))
+        for role in ("AUTHOR", "COMMITTER")
+        if value
+    }
+
+
+def text(git: GitSpec, url: str) -> str:
+    """A git config file (git-config(1)); `url` is the remote that the credential is for."""
+    user = {"name": git.name, "email": git.email, "signingKey": git.signing_key}
+    parts = [_section("user", user)]
+    if git.signing_key:
+        parts.append(_section("commit", {"gpgSign": "true"}))
+        if _is_ssh(git.signing_key):
+            parts.append(_section("gpg", {"format": "ssh"}))
+    parts.append(credential(git, url))
+    return "".join(parts)
+
+
+def credential(git: GitSpec, url: str) -> str:
+    """The part for git's own fetches and pushes; '' for a remote that takes no password."""
+    parts = urlsplit(url) if "://" in url else None
+    if not git.credential or not parts or parts.scheme not in ("http", "https"):
+        return ""
+    host = parts.netloc.rpartition("@")[2]
+    command = shlex.join(git.credential.command)
+    user = shlex.quote(git.credential.username)
+    # Only what is asked to get answers: nothing is ever stored, here or by another helper.
+    helper = (
+        f'!f() {{ test "$1" = get || exit 0; secret=$({command}) || exit 1; '
+        f"printf 'username=%s\\npassword=%s\\n' {user} \"$secret\"; }}; f"
+    )
+    return f'[credential "{parts.scheme}://{host}"]\n\thelper =\n\thelper = {_quoted(helper)}\n'
+
+
+def _section(name: str, values: Mapping[str, str]) -> str:
+    lines = [f"\t{key} = {_quoted(value)}\n" for key, value in values.items() if value]
+    return f"[{name}]\n{''.join(lines)}" if lines else ""
+
+
+def _quoted(value: str) -> str:
+    """A value in git's config syntax (git-config(1), Syntax)."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def _is_ssh(key: str) -> bool:
+    return re.match(r"ssh-|ecdsa-|sk-|key::", key) is not None or key.endswith(".pub")
