@@ -178,11 +178,13 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         "git": repo.git != GitSpec(),
         "agents": repo.agents,
     }
+    git = _over(user.git, mine, top.git)
+    own = {**user.env, **top.env, **_git_env(git)}
     return Spec(
         base=top.base or repo.base or user.base,
         branch=top.branch or repo.branch or user.branch,
-        env={**user.env, **repo.env, **top.env},
-        trusted_env={**user.env, **top.env},
+        env={**user.env, **repo.env, **own},
+        trusted_env=own,
         claude_args=[*user.claude.args, *top.claude.args],
         ports=_unique(["", *user.ports, *repo.ports, *top.ports]),
         disposable=_unique([*DISPOSABLE, *user.disposable, *repo.disposable, *top.disposable]),
@@ -191,7 +193,7 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         filter=top.cache.filter or repo.cache.filter or user.cache.filter,
         sparse=_unique(top.checkout.sparse or repo.checkout.sparse or user.checkout.sparse),
         submodules=all(file.checkout.submodules for file in (user, repo, top)),
-        git=_over(user.git, mine, top.git),
+        git=git,
         held_back=tuple(name for name, value in held.items() if value),
     )
 
@@ -203,6 +205,16 @@ def _over(*layers: GitSpec) -> GitSpec:
         given = {name: getattr(layer, name) for name in layer.__struct_fields__}
         merged = msgspec.structs.replace(merged, **{k: v for k, v in given.items() if v})
     return merged
+
+
+def _git_env(git: GitSpec) -> dict[str, str]:
+    """What beats every config file, also the repo's own: git's variables for who commits."""
+    return {
+        f"GIT_{role}_{field}": value
+        for field, value in (("NAME", git.name), ("EMAIL", git.email))
+        for role in ("AUTHOR", "COMMITTER")
+        if value
+    }
 
 
 def _unique(items: list[str]) -> tuple[str, ...]:

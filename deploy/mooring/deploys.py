@@ -20,6 +20,7 @@ from .operations.cache import cache
 from .operations.claim import claim, released
 from .operations.envrc import envrc
 from .operations.files import files
+from .operations.identity import identity
 from .operations.session import session
 from .operations.worktree import removed, worktree
 from .registry import opened
@@ -28,6 +29,7 @@ PROVISION = (
     ("Cache", cache),
     ("Claim", claim),
     ("Worktree", worktree),
+    ("Identity", identity),
     ("Files", files),
     ("Envrc", envrc),
     ("Session", session),

@@ -32,16 +32,6 @@ def rendered(git: GitSpec, names: Mapping[str, str]) -> GitSpec:
     )
 
 
-def environment(git: GitSpec) -> dict[str, str]:
-    """What beats every config file, also the repo's own: git's variables for who commits."""
-    return {
-        f"GIT_{role}_{field}": value
-        for field, value in (("NAME", git.name), ("EMAIL", git.email))
-        for role in ("AUTHOR", "COMMITTER")
-        if value
-    }
-
-
 def text(git: GitSpec, url: str) -> str:
     """A git config file (git-config(1)); `url` is the remote that the credential is for."""
     user = {"name": git.name, "email": git.email, "signingKey": git.signing_key}

@@ -15,7 +15,7 @@ import msgspec
 
 from ..claude import live, transcripts
 from ..claude.version import OLDEST, Claude, installed
-from ..config import load_user, user_directory
+from ..config import load_user, merge, user_directory
 from ..environment import Named, process, render_env
 from ..errors import MooringError, usage
 from ..registry import Registry
@@ -111,8 +111,8 @@ def user_args(topic: str) -> list[str]:
 
 def environment(workspace: Named, session: str) -> dict[str, str]:
     """The environment of a process in the workspace: fixed names and the user's own `env`."""
-    layers = load_user(user_directory(), workspace.topic)
-    trusted = render_env({**layers.user.env, **layers.overrides.env}, workspace)
+    spec = merge(load_user(user_directory(), workspace.topic, workspace.agent))
+    trusted = render_env(spec.trusted_env, workspace)
     return process(os.environ, workspace, session, trusted)
 
 

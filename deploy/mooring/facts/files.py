@@ -62,6 +62,11 @@ probe_files() {
     _wanted=$(printf '%s\n' "$_listed" | sed 's/^...//')
     say sources "$(printf '%s\n' "$_wanted" | sums)"
   fi
+  _identity=${record%.json}.gitconfig
+  if [ -n "$record" ] && [ -f "$_identity" ] && grep -qsF -- "$_identity" "$root/gitconfig" &&
+    grep -qsF -- "$root/gitconfig" "${GIT_CONFIG_GLOBAL:-$HOME/.gitconfig}" \
+      "${XDG_CONFIG_HOME:-$HOME/.config}/git/config"
+  then say identity "$(sha <"$_identity")"; fi
   if [ -d "$path" ] && cd -- "$path"; then
     say present "$({
       printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
@@ -97,6 +102,8 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """Names Mooring would write that the main checkout has itself, tracked or untracked."""
     present: dict[str, str]
     """sha256 of what the workspace has, of the files that matter here; of a context, its head."""
+    identity: str
+    """sha256 of the git config that says who commits in the workspace, '' if git has none."""
     allowed: bool
     """Whether direnv has an approval for the workspace's `.envrc` as it stands."""
 
@@ -115,6 +122,7 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         ignored=ignored,
         visible=frozenset(own) - ignored,
         present=_sums("\n".join([said.get("present", ""), *heads])),
+        identity=said.get("identity", ""),
         allowed="allowed" in said,
     )
 

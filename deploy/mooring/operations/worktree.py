@@ -16,6 +16,7 @@ from ..handle import Workspace, text_sum
 from ..loss import judge
 from ..model import Key, Record, State
 from ..selection import CONTEXT
+from . import identity
 from .shell import run, step, told
 
 _PARK = r"""
@@ -194,6 +195,7 @@ if [ -e "$trash" ]; then
   if [ -e "$trash" ]; then echo "some of it could not be removed: $trash"; fi
 fi
 rmdir -- "${path%/*}" 2>/dev/null
+forget_identity "$file"
 if [ -n "$owned" ]; then
   tip=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "refs/heads/$branch")
   if [ -n "$tip" ] && nothing_own "$tip" &&
@@ -247,6 +249,7 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         return
     judge(workspace.request, observed, workspace.session)
     names = {
+        **identity.names(workspace),
         "topic": record.topic,
         "branch": record.branch,
         "owned": "yes" if record.owns_branch else "",
@@ -259,4 +262,4 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "parks": parks(record.agent, record.topic),
         "excludes": "\n".join(workspace.excludes),
     }
-    yield run(workspace, names, fact.SCAN + _PARK + _REMOVE, told(workspace))
+    yield run(workspace, names, fact.SCAN + identity.IDENTITY + _PARK + _REMOVE, told(workspace))

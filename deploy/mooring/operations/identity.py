@@ -1,0 +1,97 @@
+"""Who commits in the workspace: git config of ours that git includes there alone.
+
+The repo's own config stays as it is. Git reads ours through one `include` in the user's global
+config, and in it only the part whose condition names this worktree's git directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra.api.command import PyinfraCommand
+
+from .. import identity as composed
+from ..facts import record as record_file
+from ..handle import Workspace, text_sum
+from .shell import later, run, step, told
+
+IDENTITY = r"""
+conditions() { # ADMIN: what names a worktree, and the submodules in it, for includeIf
+  _pattern=$(printf '%s' "$1" | sed 's/[*?[\\]/\\&/g')
+  printf '%s\n' "gitdir:$_pattern" "gitdir:$_pattern/"
+}
+forget_identity() { # FILE: git does not include it any more
+  if [ ! -f "$includes" ]; then return 0; fi
+  quiet_git config --file "$includes" --get-regexp '^includeif\.' | while IFS= read -r _line; do
+    case $_line in *".path $1")
+      _if=${_line#includeif.} # git takes the name of a section to remove as it is written
+      quiet_git config --file "$includes" --remove-section "includeIf.${_if%".path $1"}" ;;
+    esac
+  done
+  rm -f -- "$1"
+  if [ ! -s "$includes" ]; then
+    rm -f -- "$includes"
+    quiet_git config --global --unset-all include.path "^$(printf '%s' "$includes" |
+      sed 's/[][\\.*^$+?(){}|]/\\&/g')\$" 2>/dev/null
+    if [ ! -s "$HOME/.gitconfig" ] && [ ! -L "$HOME/.gitconfig" ]; then rm -f ~/.gitconfig; fi
+  fi
+  :
+}
+"""
+
+_SET = r"""
+lock target
+find_admin
+if [ -z "$w_admin" ]; then die "Cannot say who commits: there is no worktree at $path"; fi
+forget_identity "$file"
+if [ -z "$text" ]; then exit 0; fi
+mkdir -p -- "${file%/*}" && (umask 077; printf '%s' "$text" >"$file.new") &&
+  mv -f -- "$file.new" "$file" || die "Cannot write $file"
+conditions "$w_admin" | while IFS= read -r _if; do
+  quiet_git config --file "$includes" "includeIf.$_if.path" "$file" || exit 1
+done || die "Cannot write $includes"
+if ! quiet_git config --global --get-all include.path | grep -qxF -- "$includes"; then
+  _said=$(quiet_git config --global --add include.path "$includes" 2>&1) || die \
+    "Cannot include $includes in your git config: $_said" \
+    "hint: git config --global --add include.path $includes"
+fi
+if [ -n "$clash" ]; then echo "$clash"; fi
+"""
+
+
+def names(workspace: Workspace) -> dict[str, str]:
+    """Where the workspace's git config is, and the one file that includes all of them."""
+    root, record = workspace.observed.target.root, workspace.record
+    assert record
+    return {
+        "file": f"{root}/{record_file.path(record.key).removesuffix('.json')}.gitconfig",
+        "includes": f"{root}/gitconfig",
+    }
+
+
+@step
+def identity(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    """Have git know who commits in the worktree, and nowhere else."""
+    if workspace.pending:
+        return
+    text = composed.text(workspace.git, workspace.remote)
+    seen = workspace.observed.files
+    if seen.identity == (text_sum(text) if text else ""):
+        return
+    if workspace.unclaimed:
+        yield later()
+        return
+    values = {**names(workspace), "text": text, "clash": _clash(workspace)}
+    yield run(workspace, values, IDENTITY + _SET, told(workspace))
+
+
+def _clash(workspace: Workspace) -> str:
+    """What to say of a clone whose own config says who commits there: it beats an include."""
+    settings = workspace.observed.repo.settings
+    own = [name for name in ("user.name", "user.email") if name in settings]
+    if not own or not (workspace.git.name or workspace.git.email):
+        return ""
+    return (
+        f"{' and '.join(own)} of {workspace.observed.repo.source} itself count in a shell without "
+        "direnv; Claude, direnv and `mooring run` have the agent's"
+    )
