@@ -179,12 +179,12 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         "agents": repo.agents,
     }
     git = _over(user.git, mine, top.git)
-    own = {**user.env, **top.env, **_git_env(git)}
+    who = _git_env(git)
     return Spec(
         base=top.base or repo.base or user.base,
         branch=top.branch or repo.branch or user.branch,
-        env={**user.env, **repo.env, **own},
-        trusted_env=own,
+        env={**user.env, **repo.env, **top.env, **who},
+        trusted_env={**user.env, **top.env, **who},
         claude_args=[*user.claude.args, *top.claude.args],
         ports=_unique(["", *user.ports, *repo.ports, *top.ports]),
         disposable=_unique([*DISPOSABLE, *user.disposable, *repo.disposable, *top.disposable]),

@@ -21,8 +21,9 @@ from .operations.claim import claim, released
 from .operations.envrc import envrc
 from .operations.files import files
 from .operations.identity import identity
+from .operations.removed import removed
 from .operations.session import session
-from .operations.worktree import removed, worktree
+from .operations.worktree import worktree
 from .registry import opened
 
 PROVISION = (

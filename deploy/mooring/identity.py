@@ -34,8 +34,11 @@ def rendered(git: GitSpec, names: Mapping[str, str]) -> GitSpec:
 
 def text(git: GitSpec, url: str) -> str:
     """A git config file (git-config(1)); `url` is the remote that the credential is for."""
-    user = {"name": git.name, "email": git.email, "signingKey": git.signing_key}
-    parts = [_section("user", user)]
+    who = {"name": git.name, "email": git.email}
+    # Git asks author and committer before user, whichever file has them: so these beat a clone's
+    # own user.email, though its config is read after ours.
+    parts = [_section("user", {**who, "signingKey": git.signing_key})]
+    parts += [_section("author", who), _section("committer", who)]
     if git.signing_key:
         parts.append(_section("commit", {"gpgSign": "true"}))
         if _is_ssh(git.signing_key):
@@ -46,18 +49,39 @@ def text(git: GitSpec, url: str) -> str:
 
 def credential(git: GitSpec, url: str) -> str:
     """The part for git's own fetches and pushes; '' for a remote that takes no password."""
+    key, helper = _helper(git, url)
+    if not helper:
+        return ""
+    return f'[credential "{key}"]\n\thelper =\n\thelper = {_quoted(helper)}\n'
+
+
+def variables(git: GitSpec, url: str) -> dict[str, str]:
+    """The same as environment (git 2.31): no helper that a person sets up later comes before it."""
+    key, helper = _helper(git, url)
+    if not helper:
+        return {}
+    return {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": f"credential.{key}.helper",
+        "GIT_CONFIG_VALUE_0": "",
+        "GIT_CONFIG_KEY_1": f"credential.{key}.helper",
+        "GIT_CONFIG_VALUE_1": helper,
+    }
+
+
+def _helper(git: GitSpec, url: str) -> tuple[str, str]:
+    """For which server, and git's line for a helper (gitcredentials(7)); '' where none is meant."""
     parts = urlsplit(url) if "://" in url else None
     if not git.credential or not parts or parts.scheme not in ("http", "https"):
-        return ""
-    host = parts.netloc.rpartition("@")[2]
+        return "", ""
     command = shlex.join(git.credential.command)
     user = shlex.quote(git.credential.username)
-    # Only what is asked to get answers: nothing is ever stored, here or by another helper.
+    # It only answers: nothing is stored, and where the command fails nobody else is asked.
     helper = (
-        f'!f() {{ test "$1" = get || exit 0; secret=$({command}) || exit 1; '
+        f'!f() {{ test "$1" = get || exit 0; secret=$({command}) || {{ echo quit=1; exit; }}; '
         f"printf 'username=%s\\npassword=%s\\n' {user} \"$secret\"; }}; f"
     )
-    return f'[credential "{parts.scheme}://{host}"]\n\thelper =\n\thelper = {_quoted(helper)}\n'
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", helper
 
 
 def _section(name: str, values: Mapping[str, str]) -> str:

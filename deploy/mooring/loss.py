@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .claude import hooks
 from .errors import MooringError, command
 from .facts.workspace import Observed
@@ -13,6 +15,27 @@ KEPT = (CONTEXT[0], hooks.SETTINGS)
 """What an end keeps beside the record, and the next workspace of the topic gets again."""
 
 _KINDS = {"??": "untracked", "!!": "ignored"}
+_WORDS = {
+    "in-progress": "in progress",
+    "hidden": "uncommitted, and hidden from git status",
+    "moved": "uncommitted: a submodule at another commit",
+    "odd": "a file or submodule whose name cannot be carried safely",
+    "elsewhere": "a submodule whose repo is not the worktree's own",
+    "commit": "commit on no branch",
+    "unpushed": "commit that no remote has",
+    "stash": "stash",
+}
+_FINISHES = {
+    "MERGE_HEAD": ("merge", "--continue"),
+    "CHERRY_PICK_HEAD": ("cherry-pick", "--continue"),
+    "REVERT_HEAD": ("revert", "--continue"),
+    "sequencer": ("cherry-pick", "--continue"),
+    "BISECT_LOG": ("bisect", "reset"),
+    "rebase-merge": ("rebase", "--continue"),
+    "rebase-apply": ("rebase", "--continue"),
+    "rebase-apply/applying": ("am", "--continue"),
+}
+"""What finishes each operation that git can be in the middle of; --abort or --quit leaves it."""
 
 
 def judge(request: Request, observed: Observed, session: str) -> None:
@@ -45,6 +68,7 @@ def judge(request: Request, observed: Observed, session: str) -> None:
             "any more, so what is in it cannot be judged",
             command("mooring", "end", *words, "--force", note="forgets it, leaves the directory"),
         )
+    _check_config(request, observed)
     items = losses(worktree.scan, provisioned(observed))
     if items:
         more = [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
@@ -55,6 +79,29 @@ def judge(request: Request, observed: Observed, session: str) -> None:
         )
 
 
+def _check_config(request: Request, observed: Observed) -> None:
+    """Raise MooringError where git would read settings that could run a program."""
+    found = re.match(r"config (.*)", observed.worktree.scan or "")
+    registered = observed.worktree.registered
+    if found and registered:
+        file = f"{registered.admin}/config.worktree"
+        raise MooringError(
+            f"Cannot end {request.topic!r}: its own git config sets {found[1].strip()}, "
+            "which could run a program, so that nobody looks at what is in it",
+            command("git", "config", "--file", file, "--list"),
+            command("mooring", "end", *request.words, "--force", note="without looking"),
+        )
+
+
+def _place(mark: str, inside: str, rest: str) -> str:
+    if mark in ("elsewhere", "moved"):
+        return inside.rstrip("/")
+    if mark in ("hidden", "odd"):
+        return f"{inside}{rest}"
+    shown = rest[:12] if mark in ("commit", "unpushed") else rest
+    return f"{shown} in {inside.rstrip('/')}" if inside else shown
+
+
 def _saves(path: str, items: list[str]) -> list[str]:
     """Commands that would save the items, one for each kind among them."""
     git = ("git", "-C", path)
@@ -62,18 +109,18 @@ def _saves(path: str, items: list[str]) -> list[str]:
     ignored = [item.partition(": ")[2] for item in items if item.startswith("  ignored: ")]
     first = ignored[0] if ignored else ""
     table = {
-        "  uncommitted: ": commit,
+        "  uncommitted": commit,
         "  untracked: ": commit,
         "  ignored: ": command("cp", "-p", f"{path}/{first}", ".", note="and so on"),
         "  commit on no branch: ": command(*git, "branch", "saved", "HEAD"),
-        "  in progress: ": command(*git, "status"),
-        "  a submodule": command(*git, "submodule", "deinit", "--all"),
+        "  commit that no remote": command(*git, "submodule", "foreach", "git push origin HEAD"),
+        "  stash": command(*git, "submodule", "foreach", "git stash list"),
+        "  a submodule": command(*git, "submodule", "absorbgitdirs"),
     }
-    return list(
-        dict.fromkeys(
-            hint for kind, hint in table.items() if any(item.startswith(kind) for item in items)
-        )
-    )
+    hints = [hint for kind, hint in table.items() if any(item.startswith(kind) for item in items)]
+    states = [item.removeprefix("  in progress: ") for item in items if "in progress: " in item]
+    hints += [command(*git, *_FINISHES[state]) for state in states[-1:] if state in _FINISHES]
+    return list(dict.fromkeys(hints))
 
 
 def provisioned(observed: Observed) -> frozenset[str]:
@@ -101,22 +148,20 @@ def losses(scan: str, ours: frozenset[str]) -> list[str]:
     lines = scan.split("\n")
     if not lines or lines[-1] != "end":
         raise MooringError("Cannot judge the worktree: looking at it was cut short")
-    items = []
-    for line in lines[:-1]:
-        mark, _, rest = line.partition(" ")
-        if mark in _KINDS:
-            if rest not in ours:
-                items.append(f"  {_KINDS[mark]}: {rest}")
-        elif mark == "in-progress":
-            items.append(f"  in progress: {rest}")
-        elif mark == "hidden":
-            items.append(f"  uncommitted, and hidden from git status: {rest}")
-        elif mark == "submodule":
-            items.append(f"  a submodule with a checkout of its own: {rest}")
-        elif mark == "commit":
-            items.append(f"  commit on no branch: {rest[:12]}")
-        elif len(line) > 3 and line[2] == " ":
-            items.append(f"  uncommitted: {line}")
-        else:
-            raise MooringError(f"Cannot judge the worktree: git said {line!r}")
-    return items
+    return [item for line in lines[:-1] for item in _items(line, ours)]
+
+
+def _items(line: str, ours: frozenset[str], inside: str = "") -> list[str]:
+    """What a line of a scan says would be lost; `inside` is the submodule that it is about."""
+    within, tab, of_submodule = line.partition("\t")
+    if tab and within.startswith("in "):
+        place = f"{inside}{within.removeprefix('in ')}/"
+        return _items(of_submodule, frozenset(), place)
+    mark, _, rest = line.partition(" ")
+    if mark in _KINDS:
+        return [] if rest in ours else [f"  {_KINDS[mark]}: {inside}{rest}"]
+    if mark in _WORDS:
+        return [f"  {_WORDS[mark]}: {_place(mark, inside, rest)}"]
+    if len(line) > 3 and line[2] == " ":
+        return [f"  uncommitted: {line[:3]}{inside}{line[3:]}"]
+    raise MooringError(f"Cannot judge the worktree: git said {line!r}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import config
+from . import config, identity
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .model import Record, Request, State, check_branch, check_ref
@@ -57,6 +57,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     parent: str
     carry: str
     """A worktree whose uncommitted changes come along when this one is made."""
+    sparse: str
+    """The lines of the worktree's sparse-checkout file, '' for everything."""
+    lfs: bool
+    """Whether the repo keeps files in git-lfs."""
+    submodules: bool
     env: dict[str, str]
     approves: bool
     """Whether `direnv allow` may be run: the `.envrc` has nothing of the repo's."""
@@ -153,7 +158,10 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         settings_text=settings_text,
         parent=request.parent or (record.parent if record else ""),
         carry="" if present else request.carry or (record.carry if record else ""),
-        env=spec.env,
+        sparse="" if observed.repo.checkout else cone(spec.sparse),
+        lfs=b"filter=lfs" in observed.repo.blobs.get(".gitattributes", b""),
+        submodules=spec.submodules and ".gitmodules" in observed.repo.blobs,
+        env={**spec.env, **identity.variables(spec.git, _remote(request, observed))},
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
         notes=(*notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
@@ -325,6 +333,25 @@ def _clears(observed: Observed) -> tuple[str, ...]:
     return tuple(stale)
 
 
+def _remote(request: Request, observed: Observed) -> str:
+    """The URL of the origin, '' where there is none."""
+    return observed.repo.settings.get("remote.origin.url", "") or request.repo
+
+
+def cone(directories: tuple[str, ...]) -> str:
+    """A sparse-checkout file in cone mode (git-sparse-checkout(1), INTERNALS)."""
+    parents = {part for name in directories for part in _parents(name)} - set(directories)
+    lines = ["/*", "!/*/"] if directories else []
+    for name in sorted({*directories, *parents}):
+        lines += [f"/{name}/"] if name in directories else [f"/{name}/", f"!/{name}/*/"]
+    return "\n".join(lines)
+
+
+def _parents(place: str) -> list[str]:
+    parts = place.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
 def _misread(observed: Observed) -> bool:
     """Whether direnv itself (2.32) would run or drop a part of the workspace's path."""
     return re.search(r'[$`"\\]', observed.worktree.path) is not None
@@ -354,6 +381,8 @@ def _notes(
             notes.append(
                 f"{name} of the repo's mooring.yaml is not used: it is for your own config"
             )
+    if spec.sparse and repo.checkout:
+        notes.append("checkout.sparse is for repos given by URL; here git has your clone's own")
     path = observed.worktree.path
     if envrc == ENVRC[1]:
         notes.append(

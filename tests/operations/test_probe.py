@@ -21,7 +21,7 @@ from mooring.facts import record as record_file
 from mooring.facts import workspace as facts
 from mooring.facts.workspace import Observed, Question
 from mooring.model import Key, State
-from mooring.operations import worktree
+from mooring.operations import removed
 from tests.operations.scripts import tools
 from tests.support import Person, commit, make_repo
 from tests.unit.builders import SESSION, a_record
@@ -761,7 +761,7 @@ def test_the_kept_settings_are_where_an_end_keeps_them(person: Person, repo: Pat
     claimed(person, repo)
     seen = look(person, repo)
     assert seen.record
-    directory = Path(worktree.kept(seen.target.root, seen.record.key))
+    directory = Path(removed.kept(seen.target.root, seen.record.key))
     directory.mkdir()
     (directory / "settings").write_bytes(MINE)
     assert look(person, repo).session.kept_settings == MINE

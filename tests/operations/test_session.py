@@ -13,7 +13,7 @@ import pytest
 
 from mooring.claude import hooks
 from mooring.facts import worktree as fact
-from mooring.operations import session, worktree
+from mooring.operations import identity, parks, removed, session
 from tests.operations.scripts import Target, tools
 from tests.support import Person
 
@@ -242,15 +242,21 @@ def end(target: Target, work: Path) -> None:
     ).stdout
     target.run(
         fact.SCAN,
-        worktree._PARK,
-        worktree._REMOVE,
+        identity.IDENTITY,
+        parks.PARK,
+        removed._REMOVE,
         topic="fix-login",
         branch="fix-login",
         owned="yes",
         dull_context=digest(session.SECTIONS),
         dull_settings=digest(DULL),
         judged=digest(scan.removesuffix("\n")),
-        parks=worktree.parks("dev", "fix-login"),
+        base="main",
+        remote="",
+        file=str(target.root / "fix-login.gitconfig"),
+        includes=str(target.root / "gitconfig"),
+        of_repo=str(target.root / "records/gitconfig"),
+        parks=parks.parks("dev", "fix-login"),
         excludes="",
     )
     assert not work.exists()

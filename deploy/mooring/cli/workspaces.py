@@ -37,6 +37,9 @@ from .options import (
 @click.option("--issue", metavar="KEY|URL", help="The issue: 12, LIN-123, or its URL.")
 @click.option("--pipeline", metavar="ID", help="The pipeline it belongs to.")
 @click.option("--fetch", is_flag=True, help="Fetch from the remote first.")
+@click.option(
+    "--filter", "left_out", metavar="SPEC", help="Leave objects out of a new cache: blob:none."
+)
 @click.option("--fresh", is_flag=True, help="Begin another conversation; the old one stays.")
 @prompt_option
 @launch_option
@@ -52,6 +55,7 @@ def new(
     issue: str | None,
     pipeline: str | None,
     fetch: bool,
+    left_out: str | None,
     fresh: bool,
     prompt: str | None,
     launch: str | None,
@@ -72,6 +76,7 @@ def new(
     wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
     data = lookup.new_data(registry, wanted)
     data |= {"base": base, "branch": branch, "issue": issue, "fetch": fetch}
+    data["filter"] = left_out
     data |= {"pipeline": lookup.named_pipeline(pipeline)}
     data |= {"fresh": fresh, "prompt": prompting.read(prompt)}
     if stack:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from .. import identity
 from ..claude import live, transcripts
 from ..claude.version import OLDEST, Claude, installed
 from ..config import load_user, merge, user_directory
@@ -112,7 +113,10 @@ def user_args(topic: str) -> list[str]:
 def environment(workspace: Named, session: str) -> dict[str, str]:
     """The environment of a process in the workspace: fixed names and the user's own `env`."""
     spec = merge(load_user(user_directory(), workspace.topic, workspace.agent))
-    trusted = render_env(spec.trusted_env, workspace)
+    named = "://" in workspace.source or workspace.repo.startswith(("file/", "commit/"))
+    url = workspace.source if named else f"https://{workspace.repo}"
+    own = {**spec.trusted_env, **identity.variables(spec.git, url)}
+    trusted = render_env(own, workspace)
     return process(os.environ, workspace, session, trusted)
 
 

@@ -63,7 +63,8 @@ probe_files() {
     say sources "$(printf '%s\n' "$_wanted" | sums)"
   fi
   _identity=${record%.json}.gitconfig
-  if [ -n "$record" ] && [ -f "$_identity" ] && grep -qsF -- "$_identity" "$root/gitconfig" &&
+  if [ -n "$record" ] && [ -f "$_identity" ] &&
+    grep -qsF -- "$_identity" "${record%/*/*}/gitconfig" &&
     grep -qsF -- "$root/gitconfig" "${GIT_CONFIG_GLOBAL:-$HOME/.gitconfig}" \
       "${XDG_CONFIG_HOME:-$HOME/.config}/git/config"
   then say identity "$(sha <"$_identity")"; fi

@@ -32,8 +32,7 @@ LOCATED
 }
 read_config() { # one git finds the repo, judges whose it is, and says what of its config matters
   settled=$(quiet_git config -z --show-origin --get-regexp '^(core\.repositoryformatversion|'\
-'core\.(worktree|ignorecase)|extensions\..*|remote\.origin\.(url|promisor)|'\
-'user\.(name|email))$' 2>/dev/null | tr '\000\n' '\n\t')
+'core\.(worktree|ignorecase)|extensions\..*|remote\.origin\.url)$' 2>/dev/null | tr '\000\n' '\n\t')
   _from= _worktree=
   while IFS= read -r _file && IFS= read -r _entry; do
     case $_entry in
@@ -235,17 +234,9 @@ def _blocked(branch: str, commits: dict[str, str], below: list[str]) -> str:
 
 
 def _settings(text: str) -> dict[str, str]:
-    """Of lines in turn: where it stands, and name and value with a tab between.
-
-    Of who commits there, only what the repo's own config file says.
-    """
-    lines = text.split("\n")
-    pairs = zip(lines[::2], lines[1::2], strict=False)
-    rows = [(file, *line.partition("\t")[::2]) for file, line in pairs]
-    own = {file for file, name, _ in rows if name == "core.repositoryformatversion"}
-    return {
-        name: value for file, name, value in rows if file in own or not name.startswith("user.")
-    }
+    """Of lines in turn: where it stands, and name and value with a tab between."""
+    rows = (line.partition("\t") for line in text.split("\n")[1::2])
+    return {name: value for name, _, value in rows}
 
 
 def _batch(data: bytes) -> tuple[dict[str, str], dict[tuple[str, str], bytes]]:

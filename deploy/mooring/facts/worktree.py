@@ -4,39 +4,96 @@ from __future__ import annotations
 
 import msgspec
 
-SCAN = r"""
-scan() { # what a removal of the worktree could lose, as text; excludes: disposable pathspecs
+OWN_CONFIG = r"""
+own_config() { # ADMIN: whether its config.worktree holds nothing that could run
+  if [ ! -e "$1/config.worktree" ]; then return 0; fi
+  _keys=$(quiet_git config --file "$1/config.worktree" --no-includes --name-only --list |
+    grep -vi -e '^core\.sparsecheckout' -e '^index\.sparse$' -e '^core\.\(bare\|worktree\)$' \
+      -e '^\(user\|author\|committer\)\.\(name\|email\)$' | tr '\n' ' ')
+  if [ -n "$_keys" ]; then echo "config $_keys"; return 1; fi
+}
+"""
+
+SCAN = (
+    OWN_CONFIG
+    + r"""
+scan() { # ADMIN PATH: what a removal could lose, as text; excludes: disposable pathspecs
   cd -- "$2" && (
     set --
     while IFS= read -r _line; do if [ -n "$_line" ]; then set -- "$@" "$_line"; fi; done <<EXCLUDES
 $excludes
 EXCLUDES
-    wt_git() { quiet_git --git-dir="$w_admin" --work-tree="$path" -c core.quotePath=false \
-      -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
-    # A submodule's own config could run something: whether it has a checkout is all we look at.
-    wt_git status --porcelain=v1 --no-renames --untracked-files=all --ignore-submodules=all
-    wt_git ls-files -v --stage | sed -n -e 's/^. 160000 [^	]*	/submodule /p' \
-      -e 's/^[a-zS] [^	]*	/bit /p' |
-      while IFS= read -r _line; do
-        _name=${_line#* }
-        case $_line in
-          submodule*) if [ -n "$(ls -A -- "$_name" 2>/dev/null)" ]; then echo "$_line"; fi ;;
-          *) if [ -e "$_name" ] && [ "$(wt_git hash-object -- "$_name")" != \
-              "$(wt_git rev-parse --verify --quiet ":$_name")" ]; then echo "hidden $_name"; fi ;;
-        esac
-      done
-    wt_git ls-files --others --ignored --exclude-standard -- . "$@" | sed 's/^/!! /'
-    for _state in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG rebase-merge rebase-apply; do
-      if [ -e "$w_admin/$_state" ]; then echo "in-progress $_state"; fi
-    done
+    # Whoever may write a worktree's own directory could have it name another common one.
+    look_git() { GIT_COMMON_DIR=$common quiet_git --git-dir="$w_admin" --work-tree="$path" \
+      -c core.quotePath=false -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
+    own_config "$w_admin" || exit
+    look "$w_admin" "$@"
     case $w_head in refs/heads/*) ;; *)
-      wt_git rev-list --max-count=100 "$w_head" --not --branches --tags --remotes \
+      look_git rev-list --max-count=100 "$w_head" --not --branches --tags --remotes \
         --glob='refs/mooring/*' | sed 's/^/commit /' ;;
     esac
     echo end
   ) 2>&1
 }
+look() { # STATES EXCLUDE...: of the repo around us, by look_git; submodules are looked at apart
+  _states=$1; shift
+  look_git status --porcelain=v1 --no-renames --untracked-files=all --ignore-submodules=all
+  _odd=$(look_git ls-files -v --stage | sed -n -e '/^error /p' \
+    -e 's/^. 160000 \([0-9a-f]*\) [^	]*	/submodule \1 /p' -e 's/^[a-zS] [^	]*	/bit /p')
+  case $_odd in submodule* | *"
+submodule "*) # git status was told to leave them alone
+    look_git diff-index --cached --ignore-submodules=none HEAD |
+      sed -n -e '/^error /p' -e 's/^:[0-9]* 160000 [^	]*	/M  /p' \
+        -e 's/^:160000 [^	]*	/M  /p' ;;
+  esac
+  look_git ls-files --others --ignored --exclude-standard -- . "$@" | sed 's/^/!! /'
+  for _state in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD sequencer BISECT_LOG rebase-merge \
+    rebase-apply rebase-apply/applying
+  do if [ -e "$_states/$_state" ]; then echo "in-progress $_state"; fi; done
+  printf '%s\n' "$_odd" | while IFS= read -r _line; do
+    _name=${_line#* }
+    case $_line in
+      *'"') echo "odd $_name" ;; # a name with characters that git quotes
+      submodule*) _at=${_name%% *} _name=${_name#* }
+        if [ -n "$(ls -A -- "$_name" 2>/dev/null)" ]; then
+        (look_inside "$_name" "$_states" "$_at" "$@") | sed "s,^,in $(printf '%s' "$_name" |
+          sed 's/[\\&,]/\\&/g')	,"; fi ;;
+      bit*) if [ -e "$_name" ] && [ "$(look_git hash-object -- "$_name")" != \
+          "$(look_git rev-parse --verify --quiet ":$_name")" ]; then echo "hidden $_name"; fi ;;
+      ?*) echo "$_line" ;;
+    esac
+  done
+}
+look_inside() { # SUBMODULE STATES COMMIT EXCLUDE...: a submodule, whose config is not trusted
+  # It could name a program, as could hooks. So git gets another repo, with the same objects,
+  # refs, HEAD and index, and a config of ours.
+  cd -- "$1" || { echo "error $?"; return; }
+  _repo=; if [ -f .git ] && [ ! -L .git ]; then IFS= read -r _repo <.git; fi
+  _repo=$(cd -- "${_repo#gitdir: }/" 2>/dev/null && pwd -P)
+  case $_repo in "$2"/modules/*) ;; *) echo "elsewhere $_repo"; return ;; esac
+  if [ -L "$_repo/objects" ] || [ -L "$_repo/refs" ]; then echo "elsewhere $_repo"; return; fi
+  _at=$3; shift 3
+  _safe=$root/locks/.look.$$.$(printf '%s' "$_repo" | sha | cut -c1-16)
+  rm -rf -- "$_safe"
+  mkdir -p -m 700 -- "$_safe" || { echo "error $?"; return; }
+  for _file in HEAD index packed-refs shallow; do
+    if [ -f "$_repo/$_file" ]; then cp -- "$_repo/$_file" "$_safe/"; fi; done
+  ln -s "$_repo/objects" "$_safe/objects"; ln -s "$_repo/refs" "$_safe/refs"
+  printf '[core]\n\trepositoryformatversion = 1\n' >"$_safe/config"
+  if [ "$(quiet_git config --file "$_repo/config" extensions.objectFormat)" = sha256 ]; then
+    printf '[extensions]\n\tobjectFormat = sha256\n' >>"$_safe/config"; fi
+  _top=$PWD
+  look_git() { quiet_git --git-dir="$_safe" --work-tree="$_top" -c core.quotePath=false \
+    -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
+  if [ "$(look_git rev-parse HEAD)" != "$_at" ]; then echo "moved $_at"; fi
+  look_git rev-list --max-count=100 --branches HEAD --not --remotes | sed 's/^/unpushed /'
+  if [ -e "$_repo/refs/stash" ] || grep -qs ' refs/stash$' "$_repo/packed-refs"
+  then echo "stash 0"; fi
+  look "$_repo" "$@"
+  rm -rf -- "$_safe"
+}
 """
+)
 
 FRAGMENT = (
     SCAN

@@ -63,7 +63,7 @@ fi
 here() { # REF: the commit that the cache has for it
   quiet_git --git-dir="$common" rev-parse --verify --quiet "$1^{commit}"
 }
-if [ -z "$always" ] && [ -n "$(here "refs/remotes/origin/$base")" ] && [ -z "$branch" ]
+if [ -z "$always" ] && [ -n "$(here "refs/remotes/origin/$base")" ] && [ -z "$named" ]
 then exit 0; fi
 # What the remote has of what is wanted; git servers of protocol 2 then list no other ref.
 _there=$(net_git --git-dir="$common" ls-remote --symref origin HEAD "refs/heads/$base" \
@@ -121,7 +121,8 @@ def cache(workspace: Workspace) -> Iterator[PyinfraCommand]:
     elif workspace.pending or (request.fetch and not workspace.fetched):
         names |= {
             "base": repo.base,
-            "branch": request.branch,
+            "branch": repo.branch,
+            "named": request.branch,
             "always": "yes" if request.fetch else "",
             "own": "" if workspace.source.is_url else "yes",
         }

@@ -20,15 +20,20 @@ conditions() { # ADMIN: what names a worktree, and the submodules in it, for inc
   _pattern=$(printf '%s' "$1" | sed 's/[*?[\\]/\\&/g')
   printf '%s\n' "gitdir:$_pattern" "gitdir:$_pattern/"
 }
+# One file for each repo: git then doesn't compare every worktree there is with where it is.
+of_worktrees() { conditions "$common/worktrees" | tail -n 1; }
 forget_identity() { # FILE: git does not include it any more
-  if [ ! -f "$includes" ]; then return 0; fi
-  quiet_git config --file "$includes" --get-regexp '^includeif\.' | while IFS= read -r _line; do
+  if [ ! -f "$of_repo" ]; then return 0; fi
+  quiet_git config --file "$of_repo" --get-regexp '^includeif\.' | while IFS= read -r _line; do
     case $_line in *".path $1")
       _if=${_line#includeif.} # git takes the name of a section to remove as it is written
-      quiet_git config --file "$includes" --remove-section "includeIf.${_if%".path $1"}" ;;
+      quiet_git config --file "$of_repo" --remove-section "includeIf.${_if%".path $1"}" ;;
     esac
   done
   rm -f -- "$1"
+  if [ -s "$of_repo" ]; then return 0; fi
+  rm -f -- "$of_repo"
+  quiet_git config --file "$includes" --remove-section "includeIf.$(of_worktrees)" 2>/dev/null
   if [ ! -s "$includes" ]; then
     rm -f -- "$includes"
     quiet_git config --global --unset-all include.path "^$(printf '%s' "$includes" |
@@ -45,17 +50,20 @@ find_admin
 if [ -z "$w_admin" ]; then die "Cannot say who commits: there is no worktree at $path"; fi
 forget_identity "$file"
 if [ -z "$text" ]; then exit 0; fi
-mkdir -p -- "${file%/*}" && (umask 077; printf '%s' "$text" >"$file.new") &&
-  mv -f -- "$file.new" "$file" || die "Cannot write $file"
+mkdir -p -- "${file%/*}" && (umask 077; printf '%s' "$text" >"$file.new") ||
+  die "Cannot write $file"
+# With a line that it can't read, every git of that person would fail.
+_said=$(quiet_git config --file "$file.new" --list 2>&1) || die "Cannot use $file.new: $_said"
+mv -f -- "$file.new" "$file"
 conditions "$w_admin" | while IFS= read -r _if; do
-  quiet_git config --file "$includes" "includeIf.$_if.path" "$file" || exit 1
-done || die "Cannot write $includes"
+  quiet_git config --file "$of_repo" "includeIf.$_if.path" "$file" || exit 1
+done && quiet_git config --file "$includes" "includeIf.$(of_worktrees).path" "$of_repo" ||
+  die "Cannot write $includes"
 if ! quiet_git config --global --get-all include.path | grep -qxF -- "$includes"; then
   _said=$(quiet_git config --global --add include.path "$includes" 2>&1) || die \
     "Cannot include $includes in your git config: $_said" \
     "hint: git config --global --add include.path $includes"
 fi
-if [ -n "$clash" ]; then echo "$clash"; fi
 """
 
 
@@ -63,8 +71,10 @@ def names(workspace: Workspace) -> dict[str, str]:
     """Where the workspace's git config is, and the one file that includes all of them."""
     root, record = workspace.observed.target.root, workspace.record
     assert record
+    path = f"{root}/{record_file.path(record.key)}"
     return {
-        "file": f"{root}/{record_file.path(record.key).removesuffix('.json')}.gitconfig",
+        "file": f"{path.removesuffix('.json')}.gitconfig",
+        "of_repo": f"{path.removesuffix(f'/{record.agent}/{record.topic}.json')}/gitconfig",
         "includes": f"{root}/gitconfig",
     }
 
@@ -81,17 +91,5 @@ def identity(workspace: Workspace) -> Iterator[PyinfraCommand]:
     if workspace.unclaimed:
         yield later()
         return
-    values = {**names(workspace), "text": text, "clash": _clash(workspace)}
+    values = {**names(workspace), "text": text}
     yield run(workspace, values, IDENTITY + _SET, told(workspace))
-
-
-def _clash(workspace: Workspace) -> str:
-    """What to say of a clone whose own config says who commits there: it beats an include."""
-    settings = workspace.observed.repo.settings
-    own = [name for name in ("user.name", "user.email") if name in settings]
-    if not own or not (workspace.git.name or workspace.git.email):
-        return ""
-    return (
-        f"{' and '.join(own)} of {workspace.observed.repo.source} itself count in a shell without "
-        "direnv; Claude, direnv and `mooring run` have the agent's"
-    )

@@ -21,14 +21,17 @@ online() { # REPO URL|REMOTE: lets git use the one transport that it needs, and 
     /* | ./* | ../*) GIT_ALLOW_PROTOCOL=file ;;
     *) GIT_ALLOW_PROTOCOL=ssh ;;
   esac
+  unattended "$1"
+}
+unattended() { # REPO: whatever it talks to, nobody waits for an answer that nobody gives
   wrote=$progress
   if [ -n "$credential" ]; then (umask 077; printf '%s' "$credential" >"$progress.config"); fi
   # A server that sends nothing for two minutes is taken for dead.
   : "${GIT_HTTP_LOW_SPEED_LIMIT:=1}" "${GIT_HTTP_LOW_SPEED_TIME:=120}"
-  export GIT_ALLOW_PROTOCOL GIT_HTTP_LOW_SPEED_LIMIT GIT_HTTP_LOW_SPEED_TIME
+  export GIT_HTTP_LOW_SPEED_LIMIT GIT_HTTP_LOW_SPEED_TIME
   if [ -n "$asks" ]; then GIT_TERMINAL_PROMPT=1; return 0; fi
   unset SSH_ASKPASS
-  if [ "$GIT_ALLOW_PROTOCOL" != ssh ] || [ "${GIT_SSH_VARIANT:-ssh}" != ssh ]; then return 0; fi
+  case $GIT_ALLOW_PROTOCOL:${GIT_SSH_VARIANT:-ssh} in *ssh*:ssh) ;; *) return 0 ;; esac
   if [ -n "${GIT_SSH_COMMAND-}" ]; then :
   elif [ -n "${GIT_SSH-}" ]; then return 0
   else GIT_SSH_COMMAND=$(quiet_git --git-dir="$1" config --get core.sshCommand || echo ssh); fi

@@ -14,8 +14,8 @@ from ..generate import SECTIONS
 from ..handle import Workspace, text_sum
 from ..model import Record
 from .claim import finish_script, record_names
+from .removed import kept
 from .shell import call, later, run, step, told
-from .worktree import kept
 
 SESSION_ID = ".mooring/session"
 

@@ -97,7 +97,8 @@ find_admin() { # sets w_admin to git's own directory for the worktree at $path, 
     if [ "$_why" = initializing ]; then half_made=yes; fi
   fi
 }
-wt_git() { quiet_git --git-dir="$w_admin" --work-tree="$path" "$@"; }
+# Whoever may write a worktree's own directory could name another common one, with another config.
+wt_git() { GIT_COMMON_DIR=$common quiet_git --git-dir="$w_admin" --work-tree="$path" "$@"; }
 
 new_stage() { # sets stage to a fresh file of ours, on the workspace's own file system
   cd -P -- "$path" 2>/dev/null || die "Cannot write: there is no $path"

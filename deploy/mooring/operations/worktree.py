@@ -1,38 +1,18 @@
-"""The worktree: added on its branch, and removed once nothing in it can be lost."""
+"""The worktree: added on its branch, with what git itself would leave out of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from hashlib import sha256
 
 from pyinfra.api.command import PyinfraCommand
 
-from ..claude import hooks
 from ..facts import record as record_file
 from ..facts import worktree as fact
-from ..facts.workspace import Observed
-from ..generate import SECTIONS
-from ..handle import Workspace, text_sum
-from ..loss import judge
-from ..model import Key, Record, State
-from ..selection import CONTEXT
-from . import identity
+from ..handle import Workspace
+from ..model import Key
+from . import network
+from .parks import PARK, parks
 from .shell import run, step, told
-
-_PARK = r"""
-park() { # ADMIN: keeps commits of a detached HEAD that no ref has, as a ref of ours
-  ref_of "$1/HEAD"
-  case $ref in refs/* | '' | 0000000*) return 0 ;; esac
-  _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$ref" --not --branches --tags \
-    --remotes --glob='refs/mooring/*') || return 1
-  if [ -z "$_own" ]; then return 0; fi
-  _n=1
-  while quiet_git --git-dir="$common" show-ref --verify --quiet "$parks/$_n"
-  do _n=$((_n + 1)); done
-  quiet_git --git-dir="$common" update-ref "$parks/$_n" "$ref" '' || return 1
-  echo "kept the commits of the detached HEAD as $parks/$_n"
-}
-"""
 
 _CLEAR = r"""
 clear() { # drops our registrations of worktrees that are gone or were half made
@@ -60,6 +40,8 @@ uncommitted() { # PATH: sets carried_tree and carried_index to what a worktree h
   [ "$(wt_git rev-parse HEAD)" = "$(quiet_git --git-dir="$common" rev-parse "$start^{commit}")" ] ||
     die "Cannot bring along what is uncommitted: $1 has moved on from $start" \
       "hint: mooring end $topic"
+  own_config "$w_admin" || die "Cannot bring along what is uncommitted in $1" \
+    "hint: git config --file '$w_admin/config.worktree' --list"
   carried_index=$(wt_git write-tree 2>&1) ||
     die "Cannot bring along what is uncommitted in $1:" "$carried_index"
   stage=$root/locks/.index.$$
@@ -69,6 +51,36 @@ uncommitted() { # PATH: sets carried_tree and carried_index to what a worktree h
   ) || die "Cannot bring along what is uncommitted in $1:" "$carried_tree"
   rm -f -- "$stage"
   cd / && stage= path=$_to
+}
+"""
+
+_SUBMODULES = r"""
+add_submodules() { # those that the main checkout has; of a cache, which has none, all
+  wt_git config --blob "HEAD:.gitmodules" --get-regexp '^submodule\..*\.path$' 2>/dev/null |
+    while IFS= read -r _line; do
+      _name=${_line#submodule.} _name=${_name%%.path *} _sub=${_line#*.path }
+      if [ -z "$no_hooks" ] && [ -z "$(wt_git config --get "submodule.$_name.url")" ]
+      then continue; fi
+      add_submodule || {
+        echo "the submodule $_sub is not there: $(said_why | scrub)"
+        echo "hint: git -C '$path' submodule update --init --recursive -- '$_sub'"
+      }
+    done
+}
+said_why() { grep -m 1 '^fatal: ' "$progress" || tail -n 1 "$progress"; }
+add_submodule() { # from objects that are here already, as far as they are, and then on its own
+  set --
+  for _objects in "$common/modules/$_name/objects" "$common"/worktrees/*/modules/"$_name/objects"
+  do if [ -d "$_objects" ] && [ $# -eq 0 ]; then
+    set -- --reference "${_objects%/objects}" --dissociate; fi; done
+  ( # Git's own rules count: the person's protocol.file.allow, and nothing that runs a command.
+    cd -- "$path" || exit 1
+    unattended "$common"
+    unset GIT_ALLOW_PROTOCOL
+    net_git --git-dir="$w_admin" --work-tree="$path" -c protocol.ext.allow=never \
+      -c protocol.fd.allow=never submodule update --init --recursive --quiet "$@" -- "$_sub" \
+      >/dev/null
+  )
 }
 """
 
@@ -87,8 +99,15 @@ if [ -n "$carry" ]; then uncommitted "$carry"; fi
 add() { # ARG...: git worktree add; of a person's clone with that person's hooks
   said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
     ${no_hooks:+-c core.hooksPath=/dev/null} --git-dir="$common" \
-    worktree add ${carry:+--no-checkout --lock --reason initializing} "$@" 2>&1 8>&- 9>&-)
+    worktree add ${later:+--no-checkout --lock --reason initializing} "$@" 2>&1 8>&- 9>&-)
 }
+later=$carry$sparse # what is checked out by us, not by git's own worktree add
+_other=$([ -z "$ignorecase" ] || quiet_git --git-dir="$common" for-each-ref --ignore-case \
+  --format='%(refname:lstrip=2)' "refs/heads/$branch" | grep -vxF -- "$branch" | head -n 1)
+if [ -n "$_other" ]; then
+  die "Cannot make branch '$branch': here '$_other' is the same to the file system"; fi
+set -- "$common"/objects/pack/*.promisor
+if [ -e "$1" ]; then online "$common" origin; fi # what a partial clone lacks is fetched now
 if [ -z "$makes_branch" ]; then add "$path" "$branch"; else
   add --no-track -b "$branch" "$path" "$start" ||
     case $said in # somebody else has just made it
@@ -104,15 +123,26 @@ if [ -n "$carry" ]; then
   wt_git read-tree --reset -u "$carried_tree" && wt_git read-tree "$carried_index" &&
     rm -f -- "$w_admin/locked" || die "Cannot bring along what is uncommitted in $carry"
 fi
+if [ -n "$sparse" ] && [ -z "$carry" ]; then
+  find_admin
+  mkdir -p -- "$w_admin/info" && printf '%s\n' "$sparse" >"$w_admin/info/sparse-checkout" &&
+    said=$(wt_git read-tree -m -u HEAD 2>&1) && rm -f -- "$w_admin/locked" ||
+    die "Cannot check out the directories of checkout.sparse:" "$said"
+fi
+if [ -n "$lfs" ] && ! quiet_git --git-dir="$common" config --get-regexp \
+  '^filter\.lfs\.(process|smudge)$' >/dev/null
+then
+  echo "the repo keeps files in git-lfs, which is not set up here: they are pointers"
+  echo "hint: git lfs install && git -C '$path' lfs pull"
+fi
+if [ -n "$submodules" ]; then find_admin; add_submodules; fi
 if [ -e "$path/.mooring" ] || [ -L "$path/.mooring" ]; then
   die "Cannot use the worktree: the repo has a .mooring of its own"; fi
 hide_new
 """
 
 
-def parks(agent: str, topic: str) -> str:
-    """Where commits of a workspace are kept that no other ref has; numbered from 1 below it."""
-    return f"refs/mooring/park/{agent}/{topic}"
+ADD = fact.OWN_CONFIG + network.NETWORK + PARK + _CLEAR + _CARRY + _SUBMODULES + _ADD
 
 
 @step
@@ -121,6 +151,7 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
     if workspace.pending or not workspace.plan.makes_worktree:
         return
     plan, record = workspace.plan, workspace.record
+    settings = workspace.observed.repo.settings
     key = Key(plan.repo, plan.agent, plan.topic)
     names = {
         "branch": plan.branch,
@@ -131,6 +162,11 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "clears": "\n".join(plan.clears),
         "parks": parks(plan.agent, plan.topic),
         "carry": plan.carry,
+        **network.names(workspace),
+        "sparse": plan.sparse,
+        "lfs": "yes" if plan.lfs else "",
+        "submodules": "yes" if plan.submodules else "",
+        "ignorecase": "yes" if settings.get("core.ignorecase") == "true" else "",
         "topic": plan.topic,
         "record": f"{workspace.observed.target.root}/{record_file.path(key)}",
     }
@@ -139,127 +175,4 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         workspace.hidden = True
         told(workspace)(answer)
 
-    yield run(workspace, names, _PARK + _CLEAR + _CARRY + _ADD, done)
-
-
-_REMOVE = r"""
-keep() { # NAME PATH DULL: what somebody wrote there stays beside the record, for a resume
-  if [ ! -f "$path/$2" ] || [ -L "$path/$2" ] || [ -L "$path/${2%%/*}" ]; then return 0; fi
-  (umask 077 && mkdir -p -- "$kept" && {
-    if [ "$1" = context ] && grep -q '^<!-- mooring: ' "$path/$2"
-    then sed '1,/^<!-- mooring: /d' "$path/$2"
-    else cat -- "$path/$2"; fi
-  } >"$kept/$1.new" && mv -f -- "$kept/$1.new" "$kept/$1") || die "Cannot keep $2"
-  if [ "$(sha <"$kept/$1")" = "$3" ]; then rm -f -- "$kept/$1"; fi # it says nothing of its own
-  rmdir -- "$kept" 2>/dev/null
-}
-
-nothing_own() { # whether other refs have all commits of the branch's tip
-  _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$1" --not \
-    --exclude="$branch" --branches --tags --remotes) && [ -z "$_own" ]
-}
-
-submodule_commits() { # names submodules, whose repos go with the worktree, that have work of theirs
-  if [ ! -d "$w_admin/modules" ]; then return 0; fi
-  find "$w_admin/modules" -type d -name objects -prune | while IFS= read -r _objects; do
-    _repo=${_objects%/objects}
-    if [ -n "$(quiet_git --git-dir="$_repo" rev-list --max-count=1 --all HEAD --not --remotes)" ]
-    then printf '%s\n' "${_repo#"$w_admin/modules/"}"; fi
-  done
-}
-
-lock_repo
-find_admin
-if [ -n "$w_admin" ]; then
-  ref_of "$w_admin/HEAD"; w_head=$ref
-  if [ -d "$path" ] &&
-    [ "$(printf '%s' "$(scan "$w_admin" "$path")" | sha)" != "$judged" ]; then
-    die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
-  fi
-  unpushed=$(submodule_commits)
-  if [ -n "$unpushed" ]; then
-    die "Cannot end: these submodules have commits that no remote has:" "$unpushed"; fi
-  park "$w_admin" || die "Cannot end: the commits of the detached HEAD could not be kept"
-  if [ -d "$path" ]; then
-    keep context "$context" "$dull_context"
-    if [ -z "$(wt_git ls-files -- "$settings")" ]
-    then keep settings "$settings" "$dull_settings"; fi
-    cd /
-    mv -- "$path" "$trash" || die "Cannot remove $path"
-  fi
-  rm -rf -- "$w_admin"
-  rmdir -- "$common/worktrees" 2>/dev/null
-fi
-if [ -e "$trash" ]; then
-  rm -rf -- "$trash" 2>/dev/null || { chmod -R u+rwX -- "$trash"; rm -rf -- "$trash"; }
-  if [ -e "$trash" ]; then echo "some of it could not be removed: $trash"; fi
-fi
-rmdir -- "${path%/*}" 2>/dev/null
-forget_identity "$file"
-if [ -n "$owned" ]; then
-  tip=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "refs/heads/$branch")
-  if [ -n "$tip" ] && nothing_own "$tip" &&
-    ! grep -qxF "ref: refs/heads/$branch" "$common/HEAD" "$common"/worktrees/*/HEAD 2>/dev/null
-  then
-    quiet_git --git-dir="$common" update-ref -d "refs/heads/$branch" "$tip" &&
-      quiet_git --git-dir="$common" config --remove-section "branch.$branch" 2>/dev/null
-  fi
-fi
-others= # our lines in info/exclude go with the last workspace
-for _admin in "$common"/worktrees/*/gitdir; do
-  [ -f "$_admin" ] || continue
-  gitdir_of "${_admin%/gitdir}"
-  if [ -d "${_gitdir%.git}.mooring" ]; then others=yes; fi
-done
-_file=$common/info/exclude
-if [ -z "$others" ] && grep -qxF -- "$begin" "$_file" 2>/dev/null; then
-  cp -p -- "$_file" "$_file.mooring" &&
-    if grep -qxF -- "$joined" "$_file"
-    then printf '%s' "$(sed "/^$begin\$/,/^$end\$/d" "$_file")"
-    else sed "/^$begin\$/,/^$end\$/d" "$_file"; fi >"$_file.mooring" &&
-    mv -f -- "$_file.mooring" "$_file"
-fi
-:
-"""
-
-
-def _context(record: Record) -> str:
-    """Where the workspace's context is: not where the repo has one of its own."""
-    return next((name for name in CONTEXT if name in record.generated), CONTEXT[0])
-
-
-def _dull(observed: Observed) -> str:
-    """The sha256 of the worktree's settings if nobody added anything to them; else ''."""
-    session = observed.session
-    own = hooks.stripped(hooks.parse(session.settings or b""))
-    copied = hooks.stripped(hooks.parse(session.source_settings or b""))
-    return sha256(session.settings or b"").hexdigest() if own in ({}, copied) else ""
-
-
-def kept(root: str, key: Key) -> str:
-    """The directory on the target with what an end keeps of a workspace."""
-    return f"{root}/{record_file.path(key).removesuffix('.json')}.kept"
-
-
-@step
-def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
-    """Have no worktree, and no branch of ours without commits of its own."""
-    observed, record = workspace.observed, workspace.record
-    if not record or record.state is State.ENDED or not observed.repo.common:
-        return
-    judge(workspace.request, observed, workspace.session)
-    names = {
-        **identity.names(workspace),
-        "topic": record.topic,
-        "branch": record.branch,
-        "owned": "yes" if record.owns_branch else "",
-        "context": _context(record),
-        "dull_context": text_sum(SECTIONS),
-        "dull_settings": _dull(observed),
-        "settings": hooks.SETTINGS,
-        "kept": kept(observed.target.root, record.key),
-        "judged": text_sum(observed.worktree.scan or ""),
-        "parks": parks(record.agent, record.topic),
-        "excludes": "\n".join(workspace.excludes),
-    }
-    yield run(workspace, names, fact.SCAN + identity.IDENTITY + _PARK + _REMOVE, told(workspace))
+    yield run(workspace, names, ADD, done, watched=True)
