@@ -13,10 +13,13 @@ from pyinfra.api.deploy import deploy
 from pyinfra.api.host import Host
 from pyinfra.context import ctx_host
 
+from .caches import Caches
+from .caches import request as cache_request
 from .errors import MooringError
 from .handle import Report, Workspace
 from .model import request
 from .operations.cache import cache
+from .operations.caches import tended
 from .operations.claim import claim, released
 from .operations.envrc import envrc
 from .operations.files import files
@@ -50,6 +53,18 @@ def retire(**data: Any) -> None:
     _on_host(data, end)
 
 
+@deploy("Caches")
+def caches(**data: Any) -> None:
+    """Do to the caches what the data says (`verb`, and `repo` for one of them)."""
+    _guarded(lambda host: tend(Caches(cache_request(data), host, _report(host))))
+
+
+def tend(handle: Caches) -> None:
+    """Queue it for each cache that is meant. Raises MooringError if there is none such."""
+    for one in handle.chosen():
+        tended(handle, one, name=f"{handle.request.verb} of {one.repo}")
+
+
 def provision(handle: Workspace) -> None:
     """Queue what makes the workspace so. Raises MooringError for what stands in the way."""
     handle.check()
@@ -69,10 +84,14 @@ def _queue(handle: Workspace, operations: tuple[tuple[str, Any], ...]) -> None:
 
 
 def _on_host(data: dict[str, Any], compose: Callable[[Workspace], None]) -> None:
+    _guarded(lambda host: compose(Workspace(request(data), host, _report(host), opened())))
+
+
+def _guarded(compose: Callable[[Host], None]) -> None:
     """Compose on the host in context; a refusal is said in a sentence and fails this host alone."""
     host = ctx_host.get()
     try:
-        compose(Workspace(request(data), host, _report(host), opened()))
+        compose(host)
     except MooringError as error:
         for line in error.lines():
             logger.error(f"{host.print_prefix}{line}")

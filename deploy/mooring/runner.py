@@ -35,8 +35,9 @@ from pyinfra.context import ctx_host, ctx_state
 if _modules["invoke"] is None:
     del _modules["invoke"]
 
-from . import deploys
+from . import caches, deploys
 from .errors import MooringError
+from .facts.caches import Cache
 from .handle import Workspace
 from .model import request
 from .registry import opened
@@ -66,26 +67,50 @@ def run(name: str, data: dict[str, Any], report: Report, *, dry: bool = False) -
 
     Raises MooringError with the reason if anything failed. `dry` stops before the first change.
     """
-    with _handle(data, report, dry) as handle:
-        state = handle.host.state
-        try:
-            COMPOSITIONS[name](handle)
-            if not dry:
-                state.set_stage(StateStage.Execute)
-                run_ops(state)
-        except PyinfraError:
-            pass  # the only host has failed: its error says why
-        if handle.error or state.failed_hosts:
-            raise handle.error or MooringError("Cannot finish: the target stopped answering")
-        return Outcome(handle, tuple(_changed(handle.host, dry)), dry)
+    checked = request(data)
+    with _connected(report, dry) as host:
+        handle = Workspace(checked, host, report, opened())
+        _carry_out(handle, COMPOSITIONS[name], dry)
+        return Outcome(handle, tuple(_changed(host, dry)), dry)
+
+
+def tend(data: dict[str, Any], report: Report) -> dict[str, list[str]]:
+    """Do to the caches of this host what the data says. Returns what came of it, by identity.
+
+    Raises MooringError with the reason if anything failed.
+    """
+    checked = caches.request(data)
+    with _connected(report) as host:
+        handle = caches.Caches(checked, host, report)
+        _carry_out(handle, deploys.tend, False)
+        return handle.said
+
+
+def list_caches(root: str, report: Report) -> tuple[Cache, ...]:
+    """The caches of this host. Raises MooringError if they can't be looked at."""
+    with _connected(report) as host:
+        return caches.listed(host, root)
+
+
+def _carry_out(handle: Any, compose: Callable[[Any], None], dry: bool) -> None:
+    """Compose, and unless it is a dry run do it. Raises MooringError if anything failed."""
+    state = handle.host.state
+    try:
+        compose(handle)
+        if not dry:
+            state.set_stage(StateStage.Execute)
+            run_ops(state)
+    except PyinfraError:
+        pass  # the only host has failed: its error says why
+    if handle.error or state.failed_hosts:
+        raise handle.error or MooringError("Cannot finish: the target stopped answering")
 
 
 @contextmanager
-def _handle(data: dict[str, Any], report: Report, dry: bool) -> Iterator[Workspace]:
-    """A handle on this host, connected; pyinfra's context is reset whatever happens."""
+def _connected(report: Report, dry: bool = False) -> Iterator[Host]:
+    """This host, connected; pyinfra's context is reset whatever happens."""
     logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)
     _leave_a_directory_that_is_gone()
-    checked = request(data)
     inventory = Inventory(([TARGET], {}))
     state = State(inventory, Config(CONNECT_TIMEOUT=CONNECT_SECONDS), check_for_changes=dry)
     state.add_callback_handler(_progress(report))
@@ -96,7 +121,7 @@ def _handle(data: dict[str, Any], report: Report, dry: bool) -> Iterator[Workspa
         host = inventory.get_host(TARGET)
         ctx_host.set(host)
         state.set_stage(StateStage.Prepare)
-        yield Workspace(checked, host, report, opened())
+        yield host
         disconnect_all(state)
     finally:
         # pyinfra's own `use` leaks its context when something raises.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator, Iterator, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from pyinfra.api.command import FunctionCommand, PyinfraCommand, StringCommand
 from pyinfra.api.host import Host
@@ -190,6 +190,13 @@ $(printf '%s' "$_line" | sed 's/\\/&&/g')" "$_file" >"$_file.mooring"
 Answer = Callable[[list[str]], None]
 
 
+class Asker(Protocol):
+    """Who a script runs for: it hears what is said, and keeps the error for the front door."""
+
+    error: MooringError | None
+    report: Callable[[str], None]
+
+
 class Script(StringCommand):
     """A script as a pyinfra command: the text on stdin, its stdout handed to `then`.
 
@@ -198,28 +205,28 @@ class Script(StringCommand):
 
     def __init__(
         self,
-        workspace: Workspace,
+        asker: Asker,
         text: script.Stdin,
         then: Answer | None,
         seconds: int,
         watched: str,
     ) -> None:
         super().__init__(script.RUN, _stdin=text, _timeout=seconds)
-        self._workspace = workspace
+        self._asker = asker
         self._then = then
         self._watched = watched
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> tuple[bool, Any]:
         """Run it. Returns whether it succeeded, and pyinfra's output object."""
-        with watching(host, self._watched, self._workspace.report):
+        with watching(host, self._watched, self._asker.report):
             done, output = super().execute(state, host, connector_arguments)
         if not done:
-            self._workspace.error = _failure(output.stderr_lines)
+            self._asker.error = _failure(output.stderr_lines)
         elif self._then:
             try:
                 self._then(output.stdout_lines)
             except MooringError as error:
-                fail(self._workspace, error)
+                fail(self._asker, error)
                 done = False
         if not done:  # pyinfra prints what is left: the reason, not the script's answer
             output = CommandOutput([line for line in output if line.buffer_name == "stderr"])
@@ -232,11 +239,11 @@ def _failure(lines: list[str]) -> MooringError:
     return MooringError("\n".join(said[-12:]) or "The target gave no reason", *hints)
 
 
-def fail(workspace: Workspace, error: MooringError) -> None:
+def fail(asker: Asker, error: MooringError) -> None:
     """Keep the error for the front door, and say it where plain pyinfra shows it."""
-    workspace.error = error
+    asker.error = error
     for line in error.lines():
-        workspace.report(line)
+        asker.report(line)
 
 
 def run(
@@ -289,20 +296,17 @@ def call(workspace: Workspace, function: Callable[[], None]) -> FunctionCommand:
     return FunctionCommand(step, (), {})
 
 
-Body = Callable[[Workspace], Iterator[PyinfraCommand]]
-
-
-def step(body: Body) -> Any:
-    """An operation on a workspace. What it refuses becomes a command that fails this host alone:
+def step(body: Callable[..., Iterator[PyinfraCommand]]) -> Any:
+    """An operation for an asker. What it refuses becomes a command that fails this host alone:
 
     an exception that escapes would end the run for every host.
     """
 
-    def guarded(workspace: Workspace) -> Generator[Any, None, None]:
+    def guarded(asker: Any, *args: Any) -> Generator[Any, None, None]:
         try:
-            yield from body(workspace)
+            yield from body(asker, *args)
         except MooringError as error:
-            workspace.error = error
+            asker.error = error
             text = "\n".join(error.lines())
             refusal = script.compose(
                 {"root": "", "text": text}, "printf '%s\\n' \"$text\" >&2; exit 65"

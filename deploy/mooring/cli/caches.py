@@ -1,0 +1,113 @@
+"""The `cache` group: what there is of shared clones, and what a person can do to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .. import ui
+from ..errors import Kind, MooringError, command
+from .options import json_option
+
+_REPO = click.argument("repo", required=False, default="")
+
+
+@click.group()
+def cache() -> None:
+    """Bare clones that the workspaces of a URL's repo share."""
+
+
+@cache.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Every cache: its size, its workspaces, when it was last fetched."""
+    from ..commands import cache as command
+
+    rows = command.listed(ui.narrate)
+    if as_json:
+        ui.answer_json(rows)
+        return
+    if not rows:
+        ui.narrate("no caches: a repo given by URL gets one with its first workspace")
+        return
+    ui.table([_row(row) for row in rows], ("repo", "size", "workspaces", "fetched", "note"))
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    left_out = f"without {row['filter']}" if row["filter"] else ""
+    note = f"put aside by a repair: {row['broken']}" if row["broken"] else left_out
+    fetched = f"{ui.age(row['fetched'])} ago"
+    return {**row, "size": _size(row["size"]), "fetched": fetched, "note": note}
+
+
+def _size(size: int) -> str:
+    """Bytes as a person reads them."""
+    value = float(size)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+@cache.command()
+@_REPO
+@click.option("--all", "every", is_flag=True, help="Every cache.")
+@json_option
+def fetch(repo: str, every: bool, as_json: bool) -> int:
+    """Fetch every branch of REPO, and drop what the remote deleted."""
+    if not repo and not every:
+        raise click.UsageError("name a REPO, or --all")
+    return _tend("fetch", repo, as_json)
+
+
+@cache.command()
+@_REPO
+@json_option
+def verify(repo: str, as_json: bool) -> int:
+    """Check every object of REPO's cache, or of all; exit 1 if one is damaged."""
+    return _tend("verify", repo, as_json)
+
+
+@cache.command()
+@click.argument("repo")
+@json_option
+def repair(repo: str, as_json: bool) -> int:
+    """Clone REPO's cache again; its branches, parks and worktrees come along."""
+    return _tend("repair", repo, as_json)
+
+
+@cache.command()
+@click.argument("repo")
+@click.option("--force", is_flag=True, help="Also with commits that no remote has: in a bundle.")
+@json_option
+def remove(repo: str, force: bool, as_json: bool) -> int:
+    """Remove REPO's cache, unless a worktree or a commit needs it."""
+    return _tend("remove", repo, as_json, force=force)
+
+
+@cache.command()
+@_REPO
+@json_option
+def gc(repo: str, as_json: bool) -> int:
+    """Pack REPO's cache, or all; it never happens by itself."""
+    return _tend("gc", repo, as_json)
+
+
+def _tend(verb: str, repo: str, as_json: bool, *, force: bool = False) -> int:
+    from ..commands import cache as commands
+
+    done = commands.tend(verb, repo, ui.narrate, force=force)
+    if as_json:
+        ui.answer_json(done)
+    else:
+        for item in done:
+            ui.narrate(f"{item['repo']}: {item['result']}")
+            for line in item["said"]:
+                ui.narrate(f"  {line}")
+    bad = [item["repo"] for item in done if item["result"] == "damaged"]
+    if bad and not as_json:
+        hint = command("mooring", "cache", "repair", bad[0])
+        ui.show_error(MooringError(f"{len(bad)} of {len(done)} caches are damaged", hint))
+    return Kind.FAILED.value if bad else 0

@@ -1,0 +1,180 @@
+"""What is done to a cache on request: fetched, verified, repaired, removed, packed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra.api.command import PyinfraCommand
+
+from .. import script
+from ..caches import Caches
+from ..facts.caches import Cache
+from ..handle import who
+from . import network
+from .cache import CLONE, CLONE_SECONDS
+from .shell import LOCK_SECONDS, SHARED, Script, repo_lock, step
+
+_BEGIN = r"""
+lock_repo
+cache=$root/cache/$identity.git
+git_cache() { quiet_git --git-dir="$cache" "$@"; }
+own_refs() { # of the cache itself; one that a crash left empty is read from its log
+  git_cache for-each-ref --format='%(refname) %(objectname)' refs/heads refs/tags refs/mooring \
+    refs/stash 2>/dev/null
+  (cd -- "$cache" && find refs/heads refs/mooring refs/stash -type f -size 0 2>/dev/null) |
+    while IFS= read -r _ref; do
+      _last=$(tail -n 1 "$cache/logs/$_ref" 2>/dev/null | cut -d ' ' -f 2)
+      if [ -n "$_last" ]; then echo "$_ref $_last"; fi
+    done
+}
+"""
+
+_FETCH = r"""
+online "$cache" origin
+patiently --git-dir="$cache" fetch --progress --prune origin \
+  '+refs/heads/*:refs/remotes/origin/*' || die "Cannot fetch $source:" "$(why)"
+told
+follow_head "$cache"
+echo fetched
+"""
+
+_VERIFY = r"""
+# A blob that a partial clone left out isn't missing: it is fetched when it is needed.
+found=$(git_cache fsck --no-dangling --no-progress 2>&1) || {
+  printf '%s\n' "$found" | head -n 5 | sed 's/^/damaged: /'
+  exit 0
+}
+echo sound
+"""
+
+_REPAIR = r"""
+if [ -f "$cache.mended/HEAD" ]; then swap; fi
+rm -rf -- "$cache.mended"
+before=$(own_refs)
+clone "$cache"
+mended() { quiet_git --git-dir="$stage" "$@"; }
+if quiet_git config --file "$cache/config" --list >/dev/null 2>&1
+then cp -p -- "$cache/config" "$stage/config"; fi
+for _name in worktrees logs info; do
+  if [ -d "$cache/$_name" ]; then cp -Rp -- "$cache/$_name" "$stage/" || die "Cannot copy $_name"
+  fi
+done
+echo "$cache/objects" >"$stage/objects/info/alternates" # only until all that is ours is copied
+lost=$(printf '%s\n' "$before" | while IFS=' ' read -r _ref _commit; do
+  if [ -z "$_ref" ]; then continue; fi
+  if mended rev-list --objects "$_commit" --not --remotes >/dev/null 2>&1
+  then mended update-ref "$_ref" "$_commit" || exit 1
+  else echo "$_ref $_commit"; fi
+done) || die "Cannot bring the branches over"
+for _admin in "$stage"/worktrees/*; do # what was staged is in the worktree too, most of the time
+  [ -f "$_admin/gitdir" ] || continue
+  gitdir_of "$_admin"; _tree=${_gitdir%/.git}
+  mended_tree() { GIT_COMMON_DIR=$stage quiet_git --git-dir="$_admin" --work-tree="$_tree" "$@"; }
+  mended_tree ls-files --stage | sed -n 's/^[0-9]* \([0-9a-f]*\) 0	/\1 /p' |
+    while IFS=' ' read -r _blob _file; do
+      if [ -f "$_tree/$_file" ] && ! mended cat-file -e "$_blob" 2>/dev/null; then
+        (cd -- "$_tree" && mended_tree hash-object -w -- "$_file" >/dev/null 2>&1); fi
+    done
+done
+found=$(mended -c repack.writeBitmaps=false repack -a -d -q 2>&1) ||
+  found="$found
+the objects could not all be copied"
+rm -f -- "$stage/objects/info/alternates"
+if [ -z "$found" ]; then found=$(mended fsck --connectivity-only --no-dangling --no-progress 2>&1 |
+  grep -v -e '^notice: ' -e '^Checking '); fi
+if [ -n "$found$lost" ]; then
+  die "Cannot repair $source whole: it stays as it is. Lost are:" "$(printf '%s\n' "$lost$found" |
+    head -n 10)" "hint: git --git-dir='$cache' fsck --full"
+fi
+if [ "$(own_refs)" != "$before" ]; then
+  die "Cannot repair $source: somebody has just worked in it" "hint: mooring cache repair $source"
+fi
+mv -- "$stage" "$cache.mended" && stage=
+swap
+"""
+
+_SWAP = r"""
+swap() { # the mended one takes the place of the broken one, which stays beside it
+  _aside=$cache.broken.$(date +%Y%m%d%H%M%S)
+  if [ -e "$cache" ]; then mv -- "$cache" "$_aside" || die "Cannot move $cache away"; fi
+  mv -- "$cache.mended" "$cache" || die "Cannot put the mended cache in its place"
+  echo "repaired; the broken one is $_aside"
+  echo "hint: rm -rf '$_aside'    # if nothing is missing"
+  exit 0
+}
+"""
+
+_REMOVE = r"""
+for _admin in "$cache"/worktrees/*/gitdir; do
+  [ -f "$_admin" ] || continue
+  gitdir_of "${_admin%/gitdir}"
+  if [ -e "$_gitdir" ]; then
+    die "Cannot remove the cache of $source: a worktree uses it: ${_gitdir%/.git}" \
+      "hint: mooring end --repo '$source'"; fi
+done
+own=$(git_cache rev-list --max-count=1 --branches --glob='refs/mooring/*' --glob='refs/stas[h]' \
+  --not --remotes) || own=unknown
+if [ -n "$own" ]; then
+  refs=$(own_refs | sed -n 's,^\(refs/\(heads\|mooring\|stash\)[^ ]*\) .*,\1,p')
+  if [ -z "$force" ]; then
+    die "Cannot remove the cache of $source: no remote has all commits of these:" \
+      "$(printf '%s\n' "$refs" | head -n 20)" \
+      "hint: git --git-dir='$cache' push origin --all" \
+      "hint: mooring cache remove '$source' --force    # keeps them in a bundle"
+  fi
+  bundle=$root/removed/$(printf '%s' "$identity" | tr / _).$(date +%Y%m%d%H%M%S).bundle
+  mkdir -p -m 700 -- "$root/removed"
+  said=$(printf '%s\n' "$refs" | git_cache bundle create --quiet "$bundle" --stdin 2>&1) ||
+    die "Cannot remove the cache of $source: what only it has could not be kept:" "$said"
+  echo "what only it had is in $bundle"
+fi
+stage=${cache%/*}/.stage-${cache##*/}.$$
+mv -- "$cache" "$stage" || die "Cannot remove $cache"
+rm -rf -- "$stage"
+echo removed
+"""
+
+_GC = r"""
+said=$(git_cache -c gc.worktreePruneExpire=never -c gc.reflogExpire=never \
+  -c gc.reflogExpireUnreachable=never gc --quiet --prune=2.weeks.ago 2>&1) ||
+  die "Cannot pack the cache of $source:" "$said"
+echo packed
+"""
+
+_SCRIPTS = {
+    "fetch": network.NETWORK + CLONE + _BEGIN + _FETCH,
+    "verify": _BEGIN + _VERIFY,
+    "repair": network.NETWORK + CLONE + _BEGIN + _SWAP + _REPAIR,
+    "remove": _BEGIN + _REMOVE,
+    "gc": _BEGIN + _GC,
+}
+
+
+@step
+def tended(caches: Caches, cache: Cache) -> Iterator[PyinfraCommand]:
+    """Do to one cache what is asked."""
+    lock = repo_lock(cache.repo)
+    names = {
+        "root": caches.request.root,
+        "who": who(),
+        "lock_seconds": str(LOCK_SECONDS),
+        "repo_lock": lock,
+        "lock_name": lock,
+        "common": "",
+        "path": "",
+        "hidden": "",
+        "credential": "",
+        "asks": "yes" if network.asks(caches.host) else "",
+        "filter": cache.filter,
+        "identity": cache.repo,
+        "source": cache.url,
+        "force": "yes" if caches.request.force else "",
+    }
+    text = script.compose(
+        names, "progress=$root/locks/progress-$lock_name", SHARED, _SCRIPTS[caches.request.verb]
+    )
+
+    def done(answer: list[str]) -> None:
+        caches.said[cache.repo] = [line for line in answer if line]
+
+    yield Script(caches, text, done, CLONE_SECONDS, "")
