@@ -47,7 +47,7 @@ wheel: .venv/.installed-check ## Build the wheel into dist/
 	rm -f dist/*.whl
 	.venv/bin/python -m build --wheel
 
-ci-setup: ## Install what the tests run: system packages (as root or with sudo) and the Claude Code CLI
+ci-setup: ## Install what the tests run: system packages (as root or with sudo), the Claude Code CLI, gits
 	@.ci/setup $(CLAUDE_VERSION) $(CLAUDE_OLDEST)
 
 clean: ## Remove what the other targets made in this checkout

@@ -25,6 +25,9 @@ _WORDS = {
     "unpushed": "commit that no remote has",
     "stash": "stash",
 }
+_CHATTER = re.compile(r"warning: |hint: ")
+_UNSEEN = re.compile(r"could not (open|read)|[Pp]ermission denied")
+"""What git warns of doesn't matter, unless it means that it couldn't look somewhere."""
 _FINISHES = {
     "MERGE_HEAD": ("merge", "--continue"),
     "CHERRY_PICK_HEAD": ("cherry-pick", "--continue"),
@@ -157,6 +160,8 @@ def _items(line: str, ours: frozenset[str], inside: str = "") -> list[str]:
     if tab and within.startswith("in "):
         place = f"{inside}{within.removeprefix('in ')}/"
         return _items(of_submodule, frozenset(), place)
+    if _CHATTER.match(line) and not _UNSEEN.search(line):
+        return []
     mark, _, rest = line.partition(" ")
     if mark in _KINDS:
         return [] if rest in ours else [f"  {_KINDS[mark]}: {inside}{rest}"]

@@ -203,7 +203,7 @@ def _check_repo(request: Request, observed: Observed) -> None:
 
 _REMEDIES = (
     ("dubious ownership", "git config --global --add safe.directory {repo}"),
-    ("reftable", "git -C {repo} refs migrate --ref-format=files"),
+    ("reftable", "git clone --ref-format=files {repo} NEW    # git 2.45 and newer"),
     ("unknown repository extension", "git --version    # a newer one may know it"),
     ("expected git repo version", "git --version    # a newer one may know it"),
     ("", "mooring new TOPIC --repo PATH"),
@@ -259,6 +259,12 @@ def _present(request: Request, observed: Observed, branch: str) -> Registered | 
 def _check_path(request: Request, observed: Observed) -> None:
     worktree = observed.worktree
     found = worktree.registered
+    if worktree.kind == "blocked":
+        parent = worktree.path.rpartition("/")[0]
+        raise MooringError(
+            f"Cannot make the worktree of {request.topic!r}: {parent} is not a directory",
+            command("mv", parent, f"{parent}.old"),
+        )
     if worktree.kind in ("dir", "other") and not observed.half_made:
         raise MooringError(
             f"Cannot make the worktree of {request.topic!r}: {worktree.path} exists "
@@ -386,7 +392,7 @@ def _notes(
     path = observed.worktree.path
     if envrc == ENVRC[1]:
         notes.append(
-            f"the repo has an .envrc itself; ours is .mooring/envrc: "
+            f"the repo has an .envrc itself, or shows one; ours is .mooring/envrc: "
             f'source_env "{path}/.mooring/envrc" in it'
         )
     if "env" in spec.held_back:
@@ -418,4 +424,6 @@ def intentions(plan: Plan, claims: bool) -> tuple[str, ...]:
 
 def _first_line(text: str) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
+    if lines and lines[0].endswith(":"):
+        lines[0] = " ".join([lines[0], *(line.strip() for line in lines[1:])])
     return lines[0].removeprefix("fatal: ") if lines else "git gave no reason"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import msgspec
 from . import config
 from .claude import hooks
 from .errors import MooringError, command
+from .facts.files import selects
 
 if TYPE_CHECKING:
     from .config import Spec
@@ -42,6 +44,8 @@ def copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[str
         problem = _no_copy(path, observed)
         if problem:
             notes.append(f"not copied: {path} ({problem})")
+            if problem == _SHOWN:
+                notes[-1] += f"\nhint: {command('echo', f'/{path}')} >> .gitignore"
             continue
         named = spec.copies.get(path, config.Copy(path))
         chosen.append(Copied(path, named.dest or path, named.mode, files.sources[path]))
@@ -69,13 +73,16 @@ def _check_copies(copies: list[Copied]) -> None:
             )
 
 
+_SHOWN = "git would show it"
+
+
 def _no_copy(path: str, observed: Observed) -> str:
     if path.startswith('"') or not config.is_inside(path):
         return "its name cannot be carried safely"
     if path not in observed.files.sources:
         return "it is not a plain file"
     if path not in observed.files.ignored:
-        return f"git would show it\nhint: {command('echo', f'/{path}')} >> .gitignore"
+        return _SHOWN
     return ""
 
 
@@ -83,23 +90,34 @@ def place(places: tuple[str, str], observed: Observed, taken: set[str]) -> str:
     """Where a generated file goes: not where the repo, or a copy, has one."""
     name = places[0]
     theirs = name in observed.repo.blobs or name in observed.files.visible or name in taken
-    return places[1] if theirs else name
+    return places[1] if theirs or reincluded(observed, name) else name
+
+
+def reincluded(observed: Observed, name: str) -> bool:
+    """Whether the repo's .gitignore takes it out again: then no line of ours could hide it."""
+    lines = observed.repo.blobs.get(".gitignore", b"").decode("utf-8", "replace").splitlines()
+    return selects([line[1:].rstrip() for line in lines if line.startswith("!")], name)
 
 
 def _owns_settings(observed: Observed) -> bool:
     """Whether the worktree's own settings are ours to write: git neither has nor shows them."""
     theirs = {*observed.repo.blobs, *observed.files.visible}
-    return hooks.SETTINGS not in theirs and not _linked(observed)
+    if hooks.SETTINGS in theirs or _linked(observed):
+        return False
+    return not reincluded(observed, hooks.SETTINGS)
 
 
 def _linked(observed: Observed) -> bool:
-    """Whether they lie behind a symlink: in the worktree, or one that the repo has."""
-    return observed.session.linked or bool(observed.repo.blobs.get(".claude"))
+    """Whether they lie behind a symlink, in the worktree or the repo, or in a submodule."""
+    modules = observed.repo.blobs.get(".gitmodules", b"")
+    submodule = re.search(rb"(?m)^\s*path\s*=\s*\.claude\s*$", modules)
+    return observed.session.linked or bool(observed.repo.blobs.get(".claude") or submodule)
 
 
 _NOT_OURS: tuple[tuple[Callable[[Observed], bool], str], ...] = (
-    (_linked, "lies behind a symlink"),
+    (_linked, "lies behind a symlink, or in a submodule"),
     (lambda seen: hooks.SETTINGS in seen.repo.blobs, "is the repo's own"),
+    (lambda seen: reincluded(seen, hooks.SETTINGS), "is one that the repo's .gitignore shows"),
     (
         lambda seen: hooks.SETTINGS in seen.files.visible,
         "is one that git would show in the main checkout",

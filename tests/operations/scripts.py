@@ -63,6 +63,7 @@ class Target:
             "lock_seconds": "20",
             "repo_lock": "repo-x",
             "hidden": "",
+            "by_hand": "",
             **self.names,
             **names,
         }

@@ -94,7 +94,8 @@ def test_a_repo_without_that_file_gets_one(hiding: Target, repo: Path, missing: 
     if missing == "info":
         (repo / ".git/info").rmdir()
     hide(hiding, "settings.json")
-    assert exclude(repo).read_text() == BLOCK.format("settings.json")
+    begin, rest = BLOCK.format("settings.json").split("\n", 1)
+    assert exclude(repo).read_text() == f"{begin}\n# mooring: there was no such file\n{rest}"
 
 
 def test_what_git_ignores_already_needs_no_line(hiding: Target, repo: Path) -> None:

@@ -261,6 +261,7 @@ def test_files_of_the_base_and_of_the_checkout(person: Person, repo: Path) -> No
     person.git("commit", "-m", "Track .envrc", cwd=repo)
     (repo / "mooring.yaml").write_text("base: dev\n")
     seen = look(person, repo)
+    whole[".gitignore"] = (repo / ".gitignore").read_text()
     assert seen.repo.blobs == {name: text.encode() for name, text in whole.items()}
     assert seen.repo.checkout_files == {
         "mooring.yaml": b"base: dev\n",

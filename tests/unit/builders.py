@@ -86,7 +86,7 @@ def a_repo(**changes: Any) -> Repo:
 
 def a_worktree(**changes: Any) -> Worktree:
     """Nothing at the path, nothing registered, nobody asked for a scan."""
-    return msgspec.structs.replace(Worktree(PATH, "", None, (), False, None), **changes)
+    return msgspec.structs.replace(Worktree(PATH, "", None, (), "", False, None), **changes)
 
 
 def registered(**changes: Any) -> Registered:

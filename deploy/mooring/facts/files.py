@@ -114,7 +114,7 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
     include, own = _lines(said.get("include", "")), _lines(said.get("own", ""))
     listed = {line[3:]: line[:2] for line in _lines(said.get("listed", ""))}
     ignored = frozenset(path for path, mark in listed.items() if mark == "!!")
-    matched = tuple(path for path in listed if path not in own or _selects(include, path))
+    matched = tuple(path for path in listed if path not in own or selects(include, path))
     sources = _sums(said.get("sources", ""))
     return Files(
         include=include,
@@ -128,7 +128,7 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
     )
 
 
-def _selects(patterns: Iterable[str], path: str) -> bool:
+def selects(patterns: Iterable[str], path: str) -> bool:
     """Whether a pattern of gitignore(5) selects a path at the top or one directory below it."""
     parts = path.split("/")
     for pattern in patterns:

@@ -8,7 +8,7 @@ from ..repo import path_identity
 from ..script import MAX_FILE, content
 
 FRAGMENT = r"""
-common= checkout= default= problem= origin= settled= known=
+common= checkout= default= problem= origin= settled= known= bare=
 locate() { # sets common (the shared git directory), checkout (the main one, if any), repo, default
   if [ -n "$identity" ]; then
     repo=$source common=$root/cache/$identity.git
@@ -27,17 +27,22 @@ LOCATED
   fi
   cd -P -- "$source" 2>/dev/null || { problem="there is no directory $source"; return 0; }
   read_config
-  case $common in '') ;; */.git) checkout=${common%/.git} repo=$checkout ;; *) repo=$common ;; esac
+  case $common in '') ;;
+    */.git) repo=${common%/.git}; if [ -z "$bare" ]; then checkout=$repo; fi ;;
+    *) repo=$common ;;
+  esac
   default=$(real "${repo%.git}.worktrees/$leaf")
 }
 read_config() { # one git finds the repo, judges whose it is, and says what of its config matters
   settled=$(quiet_git config -z --show-origin --get-regexp '^(core\.repositoryformatversion|'\
-'core\.(worktree|ignorecase)|extensions\..*|remote\.origin\.url)$' 2>/dev/null | tr '\000\n' '\n\t')
+'core\.(worktree|ignorecase|bare)|extensions\..*|remote\.origin\.url)$' 2>/dev/null |
+    tr '\000\n' '\n\t')
   _from= _worktree=
   while IFS= read -r _file && IFS= read -r _entry; do
     case $_entry in
       'core.repositoryformatversion	'*) _from=${_file#file:} ;;
       'core.worktree	'*) _worktree=${_entry#*	} ;;
+      'core.bare	true') bare=yes ;;
       'remote.origin.url	'*) origin=${_entry#*	} ;;
     esac
   done <<SETTLED
@@ -61,7 +66,7 @@ SETTLED
     return 0
   fi
   if [ -n "$_worktree" ]; then checkout=$(cd -- "$common" && real "$_worktree")
-  elif [ -f "$PWD/.git" ]; then # made with --separate-git-dir
+  elif [ -f "$PWD/.git" ] && [ -z "$bare" ]; then # made with --separate-git-dir
     IFS= read -r _pointer <"$PWD/.git"
     if [ "$(cd -P -- "${_pointer#gitdir: }" 2>/dev/null && printf '%s' "$PWD")" = "$common" ]
     then checkout=$PWD; fi
@@ -132,7 +137,8 @@ asked() { # BASE...: what is asked of git, a line each; the words behind come ba
   done
   for _name in "$@" $seen $r_commit; do printf '%s^{commit} ref %s\n' "$_name" "$_name"; done
   for _name in "$_tip" "$@"; do for _file in mooring.yaml .worktreeinclude .envrc .mooring \
-    .session-context.md .session-prompt.md .claude "$settings_name" .gitattributes .gitmodules
+    .session-context.md .session-prompt.md .claude "$settings_name" .gitattributes \
+    .gitmodules .gitignore
   do printf '%s:%s file %s %s\n' "$_name" "$_file" "$_name" "$_file"; done; done
 }
 below() { # a branch that has the wanted one as its directory

@@ -98,7 +98,7 @@ look_inside() { # SUBMODULE STATES COMMIT EXCLUDE...: a submodule, whose config 
 FRAGMENT = (
     SCAN
     + r"""
-w_head= w_admin= path=
+w_head= w_admin= path= by_hand=
 live_ones() { # of the records whose files are on stdin, those of workspaces that haven't ended
   while IFS= read -r _file; do
     if [ "$(field state "$_file")" != ended ]; then echo "$_file"; fi
@@ -119,12 +119,33 @@ moved() { # sets path to where git has the workspace's directory now, if somebod
     esac
   done
 }
+moved_by_hand() { # sets path and by_hand, if it lies beside where it was and git doesn't know
+  for _file in "${path%/*}"/*/.git; do
+    if [ ! -f "$_file" ] || [ -L "$_file" ]; then continue; fi
+    IFS= read -r _pointer <"$_file"; _admin=${_pointer#gitdir: }
+    case $_admin in "$common"/worktrees/*) ;; *) continue ;; esac
+    [ -f "$_admin/gitdir" ] || continue
+    gitdir_of "$_admin"
+    _name=; _said=${_file%/.git}/.mooring/workspace
+    if [ -f "$_said" ] && [ ! -L "$_said" ]; then IFS= read -r _name <"$_said"; fi
+    case $_gitdir:$_name in "$path/.git:$target_id $agent $topic "*)
+      path=${_file%/.git} by_hand=$_admin
+      say moved "$path"
+      say by_hand "$_admin"
+      return 0 ;;
+    esac
+  done
+}
 probe_worktree() { # sets path, and of the worktree registered there: w_admin, w_head
   if [ -z "$new_worktree" ]; then path=$r_worktree; fi
-  if [ -n "$path" ] && [ -n "$common" ] && [ ! -e "$path/.git" ]; then moved; fi
+  if [ -n "$path" ] && [ -n "$common" ] && [ ! -e "$path/.git" ]; then
+    moved
+    if [ ! -e "$path/.git" ]; then moved_by_hand; fi
+  fi
   : "${path:=$default}"
   say path "$path"
-  if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then say at_path other
+  if [ -e "${path%/*}" ] && [ ! -d "${path%/*}" ]; then say at_path blocked
+  elif [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then say at_path other
   elif [ -d "$path" ]; then
     _kind=empty
     for _name in "$path"/* "$path"/.[!.]* "$path"/..?*; do
@@ -137,6 +158,7 @@ probe_worktree() { # sets path, and of the worktree registered there: w_admin, w
     [ -f "$_admin" ] || continue
     _admin=${_admin%/gitdir} _locked=
     gitdir_of "$_admin"; _wt=${_gitdir%/.git}
+    if [ "$_admin" = "$by_hand" ]; then _wt=$path _gitdir=$path/.git; fi
     ref_of "$_admin/HEAD"
     if [ -f "$_admin/locked" ]; then IFS= read -r _locked <"$_admin/locked"; _locked="+$_locked"; fi
     if [ "$_wt" = "$path" ]; then w_admin=$_admin w_head=$ref; fi
@@ -175,12 +197,14 @@ class Registered(msgspec.Struct, frozen=True):
 
 
 class Worktree(msgspec.Struct, frozen=True):
-    """What is at the workspace's `path`: `kind` is '', 'empty', 'dir' or 'other'."""
+    """What is at the workspace's `path`: `kind` is '', 'empty', 'dir', 'other' or 'blocked'."""
 
     path: str
     kind: str
     registered: Registered | None
     others: tuple[Registered, ...]
+    by_hand: str
+    """Git's directory for it, if somebody moved it without git, which has to be told."""
     moved: bool
     """Whether `path` is where somebody moved it to, which the record doesn't know yet."""
     scan: str | None
@@ -197,6 +221,7 @@ def parse(said: dict[str, str], registrations: list[str]) -> Worktree:
         kind=said.get("at_path", ""),
         registered=next((item for item in found if item.path == path), None),
         others=tuple(item for item in found if item.path != path),
+        by_hand=said.get("by_hand", ""),
         moved="moved" in said,
         scan=said.get("scan"),
     )

@@ -163,6 +163,7 @@ def tended(caches: Caches, cache: Cache) -> Iterator[PyinfraCommand]:
         "common": "",
         "path": "",
         "hidden": "",
+        "by_hand": "",
         "credential": "",
         "asks": "yes" if network.asks(caches.host) else "",
         "filter": cache.filter,

@@ -33,7 +33,8 @@ keep() { # NAME PATH DULL: what somebody wrote there stays beside the record, fo
 }
 
 own_commits() { # COMMIT REF...: whether those refs lack any of its commits
-  [ -n "$(quiet_git --git-dir="$common" rev-list --max-count=1 "$@")" ]
+  _own=$(quiet_git --git-dir="$common" rev-list --max-count=1 "$@") || return 0 # who knows
+  [ -n "$_own" ]
 }
 nothing_own() { # COMMIT: whether other refs have all commits of the branch's tip
   set -- "$1" --not
@@ -98,6 +99,7 @@ at_work() { # waits for a git that writes the worktree's index; then says who it
 }
 
 lock_repo
+mend_pointers
 find_admin
 if [ -n "$w_admin" ]; then
   ref_of "$w_admin/HEAD"; w_head=$ref
@@ -120,13 +122,15 @@ if [ -n "$w_admin" ]; then
     mv -- "$path" "$trash" || die "Cannot remove $path"
   fi
   rm -rf -- "$w_admin"
-  rmdir -- "$common/worktrees" 2>/dev/null
 fi
 if [ -e "$trash" ]; then
   rm -rf -- "$trash" 2>/dev/null || { chmod -R u+rwX -- "$trash"; rm -rf -- "$trash"; }
   if [ -e "$trash" ]; then echo "some of it could not be removed: $trash"; fi
 fi
-rmdir -- "${path%/*}" 2>/dev/null
+rmdir -- "$common/worktrees" 2>/dev/null
+case ${path%/*} in # a directory of ours, not one that somebody made and linked to
+  *.worktrees | "$root"/worktrees/*) rmdir -- "${path%/*}" 2>/dev/null ;;
+esac
 forget_identity "$file"
 stashes
 tip=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "refs/heads/$branch")
@@ -157,13 +161,16 @@ for _admin in "$common"/worktrees/*/gitdir; do
   gitdir_of "${_admin%/gitdir}"
   if [ -d "${_gitdir%.git}.mooring" ]; then others=yes; fi
 done
-_file=$common/info/exclude
+exclude_file
+_made=$(grep -xF -- "$made" "$_file" 2>/dev/null)
 if [ -z "$others" ] && grep -qxF -- "$begin" "$_file" 2>/dev/null; then
   cp -p -- "$_file" "$_file.mooring" &&
     if grep -qxF -- "$joined" "$_file"
     then printf '%s' "$(sed "/^$begin\$/,/^$end\$/d" "$_file")"
     else sed "/^$begin\$/,/^$end\$/d" "$_file"; fi >"$_file.mooring" &&
     mv -f -- "$_file.mooring" "$_file"
+  if [ -n "$_made" ] && [ ! -s "$_file" ]; then
+    rm -f -- "$_file"; rmdir -- "$common/info" 2>/dev/null; fi
 fi
 :
 """

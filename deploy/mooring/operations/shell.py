@@ -85,6 +85,11 @@ take_over() { # one at a time, and looking again: else the slower of two removes
   fi
 }
 
+mend_pointers() { # git hears where a worktree is that somebody moved without it
+  if [ -n "$by_hand" ]; then
+    _said=$(quiet_git --git-dir="$common" worktree repair "$path" 2>&1) ||
+      die "Cannot tell git that the worktree is at $path:" "$_said"; fi
+}
 find_admin() { # sets w_admin to git's own directory for the worktree at $path, if it has one
   w_admin= half_made=
   for _admin in "$common"/worktrees/*/gitdir; do
@@ -145,6 +150,11 @@ mkdirs() { # the parents of a path in the workspace, none of which may be a syml
   done
 }
 
+exclude_file() { # sets _file to the repo's exclude file, which may be a symlink to one's own
+  _file=$common/info/exclude
+  if [ -L "$_file" ]; then _file=$(readlink -f -- "$_file" || printf '%s' "$_file"); fi
+}
+made='# mooring: there was no such file'
 begin='# mooring: begin' end='# mooring: end' joined='# mooring: the line before had no end'
 hide_new() { # in a worktree just made, which has nothing of ours: hides what is coming
   find_admin
@@ -171,8 +181,8 @@ hide() { # PATH: keeps it out of git status; `hidden`: the same run has seen to 
 exclude() { # PATH: an anchored line in the repo's info/exclude
   _line=/$(printf '%s.' "$1" | sed -e 's/[\\*?[]/\\&/g' -e 's/ \.$/\\ ./') _line=${_line%.}
   lock_repo
-  _file=$common/info/exclude
-  mkdir -p -- "$common/info"; [ -e "$_file" ] || : >"$_file"
+  exclude_file
+  _made=; if [ ! -e "$_file" ]; then mkdir -p -- "$common/info"; : >"$_file"; _made=$made; fi
   if grep -qxF -- "$_line" "$_file"; then return 0; fi
   cp -p -- "$_file" "$_file.mooring" || die "Cannot write $_file"
   if grep -qxF -- "$begin" "$_file"; then
@@ -181,7 +191,7 @@ $(printf '%s' "$_line" | sed 's/\\/&&/g')" "$_file" >"$_file.mooring"
   elif [ -n "$(tail -c 1 -- "$_file")" ]; then
     printf '%s\n' '' "$begin" "$joined" "$_line" "$end" >>"$_file.mooring"
   else
-    printf '%s\n' "$begin" "$_line" "$end" >>"$_file.mooring"
+    printf '%s\n' "$begin" ${_made:+"$_made"} "$_line" "$end" >>"$_file.mooring"
   fi
   mv -f -- "$_file.mooring" "$_file"
 }
@@ -270,6 +280,7 @@ def run(
         "progress": progress,
         "common": observed.repo.common,
         "path": observed.worktree.path,
+        "by_hand": observed.worktree.by_hand,
         "hidden": "yes" if workspace.hidden else "",
         **variables,
     }

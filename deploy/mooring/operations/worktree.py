@@ -115,7 +115,14 @@ if [ -z "$makes_branch" ]; then add "$path" "$branch"; else
 fi || {
   find_admin
   if [ -n "$w_admin" ] && [ -z "$half_made" ]; then
-    die "The worktree is made, but a git hook of yours failed:" "$said"; fi
+    die "Cannot finish the worktree: it is made, but a git hook of yours failed:" "$said" \
+      "hint: mooring new $topic    # goes on without the hook"; fi
+  if [ -n "$no_hooks" ]; then
+    case $said in *corrupt* | *'unable to read'* | *'bad object'* | *'not a valid object'* | \
+      *'inflate'* | *'packfile'*)
+      die "Cannot make the worktree:" "$said" "hint: mooring cache repair $source" ;;
+    esac
+  fi
   die "Cannot make the worktree:" "$said"
 }
 if [ -n "$carry" ]; then
@@ -148,7 +155,11 @@ ADD = fact.OWN_CONFIG + network.NETWORK + PARK + _CLEAR + _CARRY + _SUBMODULES +
 @step
 def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Have the worktree at its path, on its branch."""
-    if workspace.pending or not workspace.plan.makes_worktree:
+    if workspace.pending:
+        return
+    if workspace.observed.worktree.by_hand:
+        yield run(workspace, {}, "lock_repo; mend_pointers", told(workspace))
+    if not workspace.plan.makes_worktree:
         return
     plan, record = workspace.plan, workspace.record
     settings = workspace.observed.repo.settings
@@ -165,6 +176,7 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         **network.names(workspace),
         "sparse": plan.sparse,
         "lfs": "yes" if plan.lfs else "",
+        "source": plan.source,
         "submodules": "yes" if plan.submodules else "",
         "ignorecase": "yes" if settings.get("core.ignorecase") == "true" else "",
         "topic": plan.topic,
