@@ -47,6 +47,7 @@ def _merged(registry: Registry, row: Row) -> tuple[bool, str]:
         return False, ""
     bases = [name for name in _bases(parent) if name in found]
     onto = next((name for name in bases if _has(place, name, tip)), "")
+    onto = onto or next((name for name in bases if _has_changes(place, name, tip)), "")
     if not onto or own not in found or _has(place, own, onto):
         return bool(onto), ""
     short = onto.removeprefix("refs/remotes/").removeprefix("refs/heads/")
@@ -56,6 +57,12 @@ def _merged(registry: Registry, row: Row) -> tuple[bool, str]:
 def _has(place: str, ref: str, commit: str) -> bool:
     """Whether a ref has all of a commit."""
     return git(place, "rev-list", "-1", commit, "--not", ref) == []
+
+
+def _has_changes(place: str, ref: str, commit: str) -> bool:
+    """Whether merging a commit would change nothing, as after a squash (git 2.38 can say so)."""
+    tree = git(place, "rev-parse", "--verify", "--quiet", f"{ref}^{{tree}}")
+    return bool(tree) and git(place, "merge-tree", "--write-tree", ref, commit) == tree
 
 
 def _bases(parent: Row) -> tuple[str, str]:

@@ -85,6 +85,13 @@ probe_repo() {
   ref_of "$common/HEAD"; head=$ref
   say head "$head"
   say settled "$settled"
+  set -- "$common"/objects/pack/*.promisor
+  if [ -e "$1" ]; then # what a partial clone left out is fetched when it is looked at
+    GIT_SSH_COMMAND="${GIT_SSH_COMMAND:-$(quiet_git --git-dir="$common" config --get \
+      core.sshCommand || echo ssh)} -o BatchMode=yes"
+    export GIT_SSH_COMMAND
+    unset SSH_ASKPASS
+  fi
   if [ -n "$identity" ]; then return; fi
   say origin "$origin"
   case $known$origin$r_state in '' | ended)

@@ -16,31 +16,33 @@ from ..handle import Workspace, text_sum
 from .shell import later, run, step, told
 
 IDENTITY = r"""
-conditions() { # ADMIN: what names a worktree, and the submodules in it, for includeIf
-  _pattern=$(printf '%s' "$1" | sed 's/[*?[\\]/\\&/g')
-  printf '%s\n' "gitdir:$_pattern" "gitdir:$_pattern/"
+pattern() { printf '%s' "$1" | sed 's/[*?[\\]/\\&/g'; } # of a path, for includeIf
+# Two files for each repo, its worktrees and the submodules in them: so git compares where it is
+# with every worktree of that repo only, and elsewhere with nothing.
+include() { # FILE CONDITION PATH
+  quiet_git config --file "$1" "includeIf.gitdir:$2.path" "$3" || die "Cannot write $1"
 }
-# One file for each repo: git then doesn't compare every worktree there is with where it is.
-of_worktrees() { conditions "$common/worktrees" | tail -n 1; }
-forget_identity() { # FILE: git does not include it any more
-  if [ ! -f "$of_repo" ]; then return 0; fi
-  quiet_git config --file "$of_repo" --get-regexp '^includeif\.' | while IFS= read -r _line; do
-    case $_line in *".path $1")
+exclude_from() { # FILE PATH: FILE does not include it any more
+  if [ ! -f "$1" ]; then return 0; fi
+  quiet_git config --file "$1" --get-regexp '^includeif\.' | while IFS= read -r _line; do
+    case $_line in *".path $2")
       _if=${_line#includeif.} # git takes the name of a section to remove as it is written
-      quiet_git config --file "$of_repo" --remove-section "includeIf.${_if%".path $1"}" ;;
+      quiet_git config --file "$1" --remove-section "includeIf.${_if%".path $2"}" ;;
     esac
   done
+  if [ ! -s "$1" ]; then rm -f -- "$1"; fi
+}
+forget_identity() { # FILE: no git includes it any more
+  exclude_from "$of_repo" "$1"
+  exclude_from "$of_repo.modules" "$1"
   rm -f -- "$1"
-  if [ -s "$of_repo" ]; then return 0; fi
-  rm -f -- "$of_repo"
-  quiet_git config --file "$includes" --remove-section "includeIf.$(of_worktrees)" 2>/dev/null
-  if [ ! -s "$includes" ]; then
-    rm -f -- "$includes"
-    quiet_git config --global --unset-all include.path "^$(printf '%s' "$includes" |
-      sed 's/[][\\.*^$+?(){}|]/\\&/g')\$" 2>/dev/null
-    if [ ! -s "$HOME/.gitconfig" ] && [ ! -L "$HOME/.gitconfig" ]; then rm -f ~/.gitconfig; fi
-  fi
-  :
+  if [ -s "$of_repo" ] || [ ! -f "$includes" ]; then return 0; fi
+  exclude_from "$includes" "$of_repo"
+  exclude_from "$includes" "$of_repo.modules"
+  if [ -f "$includes" ]; then return 0; fi
+  quiet_git config --global --unset-all include.path "^$(printf '%s' "$includes" |
+    sed 's/[][\\.*^$+?(){}|]/\\&/g')\$" 2>/dev/null
+  if [ ! -s "$HOME/.gitconfig" ] && [ ! -L "$HOME/.gitconfig" ]; then rm -f ~/.gitconfig; fi
 }
 """
 
@@ -55,14 +57,16 @@ mkdir -p -- "${file%/*}" && (umask 077; printf '%s' "$text" >"$file.new") ||
 # With a line that it can't read, every git of that person would fail.
 _said=$(quiet_git config --file "$file.new" --list 2>&1) || die "Cannot use $file.new: $_said"
 mv -f -- "$file.new" "$file"
-conditions "$w_admin" | while IFS= read -r _if; do
-  quiet_git config --file "$of_repo" "includeIf.$_if.path" "$file" || exit 1
-done && quiet_git config --file "$includes" "includeIf.$(of_worktrees).path" "$of_repo" ||
-  die "Cannot write $includes"
+include "$of_repo" "$(pattern "$w_admin")" "$file"
+include "$of_repo.modules" "$(pattern "$w_admin")/" "$file"
+include "$includes" "$(pattern "$common")/worktrees/" "$of_repo"
+include "$includes" "$(pattern "$common")/worktrees/*/modules/" "$of_repo.modules"
 if ! quiet_git config --global --get-all include.path | grep -qxF -- "$includes"; then
-  _said=$(quiet_git config --global --add include.path "$includes" 2>&1) || die \
-    "Cannot include $includes in your git config: $_said" \
-    "hint: git config --global --add include.path $includes"
+  _said=$(quiet_git config --global --add include.path "$includes" 2>&1) || {
+    echo "who commits holds in Claude, direnv and 'mooring run' only, since your git config" \
+      "cannot be written: $_said"
+    echo "hint: git config --global --add include.path '$includes'"
+  }
 fi
 """
 
