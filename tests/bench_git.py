@@ -354,7 +354,7 @@ def show_planted() -> None:
         evil.chmod(0o755)
         named = (
             "-c",
-            "core.fsmonitor=false",
+            "core.fsmonitor=",
             "-c",
             "core.hooksPath=/dev/null",
             f"--git-dir={place.admin}",

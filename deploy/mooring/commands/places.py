@@ -102,7 +102,7 @@ def git(place: str, *args: str) -> list[str] | None:
     """
     import subprocess  # only here: `list` does without
 
-    quiet = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+    quiet = ("-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null")
     argv = ["git", *quiet, f"--git-dir={place}", *args]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return None if done.returncode else done.stdout.splitlines()

@@ -72,7 +72,7 @@ tick() {
   [ "$_left" -gt 0 ] || die "Cannot get the lock ${_lock##*/}: $(cat "$_lock.holder") has it"
 }
 abandoned() { # whether a lock's directory is one of a dead process, or of none for five minutes
-  _pid=; [ -f "$1/pid" ] && IFS= read -r _pid <"$1/pid"
+  _pid=$(cat -- "$1/pid" 2>/dev/null) # it may go at any moment
   if [ -n "$_pid" ]; then ! kill -0 "$_pid" 2>/dev/null
   else [ -n "$(find "$1" -prune -mmin +5 2>/dev/null)" ]; fi
 }

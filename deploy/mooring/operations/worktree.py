@@ -97,7 +97,7 @@ fi
 mkdir -p -- "${path%/*}" || die "Cannot make ${path%/*}"
 if [ -n "$carry" ]; then uncommitted "$carry"; fi
 add() { # ARG...: git worktree add; of a person's clone with that person's hooks
-  said=$(git -c core.fsmonitor=false -c gc.auto=0 -c maintenance.auto=false \
+  said=$(git -c core.fsmonitor= -c gc.auto=0 -c maintenance.auto=false \
     ${no_hooks:+-c core.hooksPath=/dev/null} \
     ${wrote:+${credential:+-c include.path="$progress.config"}} --git-dir="$common" \
     worktree add ${later:+--no-checkout --lock --reason initializing} "$@" 2>&1 8>&- 9>&-)
