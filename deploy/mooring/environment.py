@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from . import config
 from .model import slug
+from .spec import render
 
 OURS = re.compile(
     r"WORK_(TOPIC|BRANCH|AGENT|REPO|ISSUE|PIPELINE_ID)|PORT(_[A-Z0-9_]+)?|CLAUDE_SESSION_ID"
@@ -95,7 +95,7 @@ def check_env(env: Mapping[str, str], names: Mapping[str, str], ports: Iterable[
     """Raise MooringError if a value names what will not be there."""
     known = {**names, **dict.fromkeys(ports, "0")}
     for key, value in env.items():
-        config.render(value, known, f"env.{key}")
+        render(value, known, f"env.{key}")
 
 
 def render_env(env: Mapping[str, str], workspace: Named) -> dict[str, str]:
@@ -109,7 +109,7 @@ def render_env(env: Mapping[str, str], workspace: Named) -> dict[str, str]:
         workspace.branch,
     )
     names.update({name: str(port) for name, port in workspace.ports.items()})
-    return {key: config.render(value, names, f"env.{key}") for key, value in env.items()}
+    return {key: render(value, names, f"env.{key}") for key, value in env.items()}
 
 
 def process(

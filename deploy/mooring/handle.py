@@ -17,7 +17,6 @@ from pyinfra.api.host import Host
 
 from . import config, generate, identity, records
 from .claude.live import refusal
-from .config import GitSpec, Spec
 from .environment import template_names
 from .errors import MooringError, command
 from .facts import record as record_file
@@ -30,6 +29,7 @@ from .plan import Plan, intentions, resolve
 from .registry import Registry
 from .repo import parse_source
 from .selection import PROMPT
+from .spec import GitSpec, Spec
 
 Report = Callable[[str], None]
 

@@ -10,20 +10,19 @@ import shlex
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from . import config
-from .config import GitSpec
+from .spec import Credential, GitSpec, render
 
 
 def rendered(git: GitSpec, names: Mapping[str, str]) -> GitSpec:
     """The spec's `git` with the names in its values. Raises MooringError for an unknown name."""
 
     def text(value: str, where: str) -> str:
-        return config.render(value, dict(names), f"git.{where}")
+        return render(value, dict(names), f"git.{where}")
 
     credential = git.credential
     if credential:
         words = [text(word, "credential.command") for word in credential.command]
-        credential = config.Credential(words, text(credential.username, "credential.username"))
+        credential = Credential(words, text(credential.username, "credential.username"))
     return GitSpec(
         name=text(git.name, "name"),
         email=text(git.email, "email"),

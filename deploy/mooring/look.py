@@ -9,7 +9,6 @@ from pyinfra.api.host import Host
 
 from . import config, generate
 from .claude.transcripts import slug
-from .config import Layers, Spec
 from .errors import MooringError
 from .facts import workspace as facts
 from .facts.workspace import Observed, Question
@@ -17,6 +16,7 @@ from .model import Needs, Request
 from .plan import default_branch, wanted_base, wanted_branch
 from .repo import Source
 from .script import Stdin
+from .spec import Layers, Spec, merge
 
 PROBE_SECONDS = 120
 ATTEMPTS = 3
@@ -98,12 +98,12 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         try:
             file = config.parse(files.get("mooring.yaml", b""))
             layers = msgspec.structs.replace(self.layers, repo=file)
-            return config.merge(layers, files.get(".worktreeinclude", b""))
+            return merge(layers, files.get(".worktreeinclude", b""))
         except MooringError as error:
             if not self.ending:
                 raise
             self.tell((f"{error.message}; going on without it",))
-            return config.merge(self.layers)
+            return merge(self.layers)
 
     def _refine(self, question: Question, observed: Observed, spec: Spec) -> Question:
         repo = observed.repo

@@ -6,22 +6,22 @@ Everything that can refuse does so here, before anything is claimed.
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import config, identity
+from . import identity
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .model import Record, Request, State, check_branch, check_ref
+from .obstacles import check_branch_free, check_path, check_repo, clears, existing
 from .selection import CONTEXT, ENVRC, PROMPT, Copied, copies, place, settings
+from .spec import render
 
 if TYPE_CHECKING:
-    from .config import Spec
-    from .facts.repo import Repo
     from .facts.workspace import Observed
     from .facts.worktree import Registered
+    from .spec import Spec
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ def wanted_branch(request: Request, spec: Spec, observed: Observed, base: str) -
         return request.branch or (kept.branch if kept else "")
     template = spec.branch or default_branch(request)
     names = _names(request, observed, base, "")
-    branch = config.render(template, names, "branch")
+    branch = render(template, names, "branch")
     return check_branch("branch", branch)
 
 
@@ -114,15 +114,15 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
 
     Raises MooringError for whatever stands in the way, with what to do about it.
     """
-    _check_repo(request, observed)
+    check_repo(request, observed)
     base = wanted_base(request, spec, observed)
     branch = wanted_branch(request, spec, observed, base)
-    present = _present(request, observed, branch)
+    present = existing(request, observed, branch)
     if present and present.head.startswith("refs/heads/"):
         branch = present.head.removeprefix("refs/heads/")
     elif not present:
-        _check_path(request, observed)
-        _check_branch_free(request, observed, branch)
+        check_path(request, observed)
+        check_branch_free(request, observed, branch)
     start, makes_branch = _start(request, observed, base, branch)
     chosen, notes = copies(spec, observed)
     taken = {item.dest for item in chosen}
@@ -147,7 +147,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         start=start,
         makes_branch=makes_branch,
         makes_worktree=not present,
-        clears=_clears(observed),
+        clears=clears(observed),
         port_names=port_names,
         include=spec.patterns,
         copies=chosen,
@@ -166,138 +166,6 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         notes=(*notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
     )
-
-
-def _check_repo(request: Request, observed: Observed) -> None:
-    repo, target, record = observed.repo, observed.target, observed.record
-    what = f"Cannot provision {request.topic!r}"
-    if not target.git:
-        raise MooringError(f"{what}: git is not installed on the target", "apt-get install git")
-    if repo.problem:
-        raise MooringError(
-            f"{what}: {_first_line(repo.problem)}", *_remedies(request, repo.problem)
-        )
-    if repo.damage and not repo.base_commit:
-        said = _first_line(repo.damage)
-        raise MooringError(f"{what}: its repo is damaged: {said}", _mend(repo))
-    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", repo.source + observed.worktree.path):
-        raise MooringError(f"{what}: its path holds control characters, or is not UTF-8")
-    if ".mooring" in repo.blobs:
-        raise MooringError(f"{what}: the repo has a .mooring of its own, where ours would be")
-    if "/.git/modules/" in f"{repo.common}/":
-        raise MooringError(f"{what}: {repo.source} is a submodule; name the repo it is part of")
-    if repo.common.startswith(f"{target.root}/cache/") and not request.repo.startswith("file:"):
-        inside = repo.common.removeprefix(f"{target.root}/cache/").removesuffix(".git")
-        if inside != repo.identity:
-            raise MooringError(
-                f"{what}: {repo.common} is Mooring's cache; name the repo's URL",
-                command("git", "--git-dir", repo.common, "config", "remote.origin.url"),
-            )
-    if record and record.state is not State.ENDED and record.source != repo.source:
-        there = msgspec.structs.replace(request, repo=record.source, named_repo=True)
-        raise MooringError(
-            f"{what}: this repo has a workspace of that topic already, from {record.source}",
-            command("mooring", "new", *there.words),
-        )
-
-
-_REMEDIES = (
-    ("dubious ownership", "git config --global --add safe.directory {repo}"),
-    ("reftable", "git clone --ref-format=files {repo} NEW    # git 2.45 and newer"),
-    ("unknown repository extension", "git --version    # a newer one may know it"),
-    ("expected git repo version", "git --version    # a newer one may know it"),
-    ("", "mooring new TOPIC --repo PATH"),
-)
-
-
-def _remedies(request: Request, problem: str) -> tuple[str, ...]:
-    """What helps where a path is no repo that can be used."""
-    found = next(hint for part, hint in _REMEDIES if part in problem)
-    return (found.replace("{repo}", shlex.quote(request.repo)),)
-
-
-def _mend(repo: Repo) -> str:
-    """The command that mends a damaged repo: a cache can be cloned again."""
-    if repo.source == repo.identity or "://" in repo.source or not repo.source.startswith("/"):
-        return command("mooring", "cache", "repair", repo.source)
-    return command("git", "--git-dir", repo.common, "fsck")
-
-
-def _present(request: Request, observed: Observed, branch: str) -> Registered | None:
-    """The worktree that is there already, if it will do."""
-    found = observed.worktree.registered
-    if not found or not found.there or observed.half_made:
-        return None
-    if request.new_worktree:
-        raise MooringError(
-            f"Cannot make a new worktree for {request.topic!r}: {found.path} exists",
-            command("mooring", "resume", *request.words),
-        )
-    record = observed.record
-    ours = record and (record.worktree == found.path or observed.worktree.moved)
-    if not record or record.state is State.ENDED or not ours:
-        raise MooringError(
-            f"Cannot provision {request.topic!r}: {found.path} is a worktree that Mooring "
-            "did not make",
-            command("git", "-C", observed.repo.source, "worktree", "remove", found.path),
-        )
-    if request.branch and found.head != f"refs/heads/{branch}":
-        raise MooringError(
-            f"Cannot put {request.topic!r} on branch {branch!r}: its worktree is on "
-            f"{found.head.removeprefix('refs/heads/')!r}",
-            command("git", "-C", found.path, "switch", branch),
-        )
-    if request.base and request.base != record.base:
-        raise MooringError(
-            f"Cannot base {request.topic!r} on {request.base!r}: it began at {record.base!r}",
-            command("git", "-C", found.path, "rebase", request.base),
-            command("mooring", "end", *request.words),
-        )
-    return found
-
-
-def _check_path(request: Request, observed: Observed) -> None:
-    worktree = observed.worktree
-    found = worktree.registered
-    if worktree.kind == "blocked":
-        parent = worktree.path.rpartition("/")[0]
-        raise MooringError(
-            f"Cannot make the worktree of {request.topic!r}: {parent} is not a directory",
-            command("mv", parent, f"{parent}.old"),
-        )
-    if worktree.kind in ("dir", "other") and not observed.half_made:
-        raise MooringError(
-            f"Cannot make the worktree of {request.topic!r}: {worktree.path} exists "
-            "and is not a worktree",
-            command("mv", worktree.path, f"{worktree.path}.old"),
-        )
-    if found and found.locked and not observed.half_made:
-        raise MooringError(
-            f"Cannot make the worktree of {request.topic!r}: git has {worktree.path} locked"
-            f" ({found.locked[1:] or 'no reason given'})",
-            command("git", "--git-dir", observed.repo.common, "worktree", "unlock", worktree.path),
-        )
-
-
-def _check_branch_free(request: Request, observed: Observed, branch: str) -> None:
-    repo, ours = observed.repo, _clears(observed)
-    places = {item.head: item.path for item in observed.worktree.others if item.admin not in ours}
-    if repo.checkout:
-        places[repo.head] = repo.checkout
-    where = places.get(f"refs/heads/{branch}")
-    if where:
-        raise MooringError(
-            f"Cannot put {request.topic!r} on branch {branch!r}: it is checked out at {where}",
-            command("mooring", "new", *request.words, "--branch", f"{branch}-2"),
-            command("git", "--git-dir", repo.common, "worktree", "prune", note="if it is gone"),
-        )
-    blocked = repo.blocked
-    if blocked:
-        raise MooringError(
-            f"Cannot make branch {branch!r}: git keeps branches as paths, and "
-            f"{blocked!r} is in its way",
-            command("mooring", "new", *request.words, "--branch", f"{branch.replace('/', '-')}-2"),
-        )
 
 
 def _start(request: Request, observed: Observed, base: str, branch: str) -> tuple[str, bool]:
@@ -325,18 +193,6 @@ def _start(request: Request, observed: Observed, base: str, branch: str) -> tupl
             command("mooring", "new", *request.words, "--base", "BRANCH"),
         )
     return repo.base_commit, True
-
-
-def _clears(observed: Observed) -> tuple[str, ...]:
-    """Registrations to drop: ours, of directories that are gone or were half made."""
-    record, found = observed.record, observed.worktree.registered
-    stale = []
-    if found and (observed.half_made or (not found.there and not found.locked)):
-        stale.append(found.admin)
-    for other in observed.worktree.others:
-        if record and other.path == record.worktree and not other.there and not other.locked:
-            stale.append(other.admin)
-    return tuple(stale)
 
 
 def _remote(request: Request, observed: Observed) -> str:
@@ -420,10 +276,3 @@ def intentions(plan: Plan, claims: bool) -> tuple[str, ...]:
         said.append(f"make the worktree {plan.worktree} on {branch} (base {plan.base})")
     said += [f"copy {item.src} to {item.dest}" for item in plan.copies if plan.makes_worktree]
     return tuple(said)
-
-
-def _first_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    if lines and lines[0].endswith(":"):
-        lines[0] = " ".join([lines[0], *(line.strip() for line in lines[1:])])
-    return lines[0].removeprefix("fatal: ") if lines else "git gave no reason"

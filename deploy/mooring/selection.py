@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import config
 from .claude import hooks
 from .errors import MooringError, command
 from .facts.files import selects
+from .spec import Copy, is_inside
 
 if TYPE_CHECKING:
-    from .config import Spec
     from .facts.workspace import Observed
+    from .spec import Spec
 
 ENVRC = (".envrc", ".mooring/envrc")
 CONTEXT = (".session-context.md", ".mooring/session-context.md")
@@ -47,7 +47,7 @@ def copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[str
             if problem == _SHOWN:
                 notes[-1] += f"\nhint: {command('echo', f'/{path}')} >> .gitignore"
             continue
-        named = spec.copies.get(path, config.Copy(path))
+        named = spec.copies.get(path, Copy(path))
         chosen.append(Copied(path, named.dest or path, named.mode, files.sources[path]))
     _check_copies(chosen)
     missing = [name for name in spec.copies if name not in files.matched]
@@ -77,7 +77,7 @@ _SHOWN = "git would show it"
 
 
 def _no_copy(path: str, observed: Observed) -> str:
-    if path.startswith('"') or not config.is_inside(path):
+    if path.startswith('"') or not is_inside(path):
         return "its name cannot be carried safely"
     if path not in observed.files.sources:
         return "it is not a plain file"

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from mooring.config import Layers, Spec, merge
 from mooring.facts import files, repo
 from mooring.facts import record as record_file
 from mooring.facts.files import Files
@@ -17,6 +16,7 @@ from mooring.facts.target import Target
 from mooring.facts.workspace import Observed
 from mooring.facts.worktree import Registered, Worktree
 from mooring.model import Record, Request, State
+from mooring.spec import Layers, Spec, merge
 
 ROOT = "/home/robin/.local/share/mooring"
 SHOP = "/home/robin/src/shop"

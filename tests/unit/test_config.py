@@ -10,18 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.config import (
-    LATER,
-    MAX_BYTES,
-    File,
-    Layers,
-    is_inside,
-    load_user,
-    merge,
-    parse,
-    render,
-)
+from mooring.config import LATER, load_user, parse
 from mooring.errors import MooringError
+from mooring.spec import MAX_BYTES, File, Layers, is_inside, merge, render
 
 
 def refusal(text: str | bytes, name: str = "mooring.yaml") -> str:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from mooring.claude import hooks
 from mooring.claude.events import workspace_line
-from mooring.config import Layers, parse
+from mooring.config import parse
 from mooring.generate import bash_quote, compose, digest
 from mooring.model import Record
 from mooring.plan import Plan, resolve
+from mooring.spec import Layers
 from tests.support import Person
 from tests.unit.builders import (
     BASE,

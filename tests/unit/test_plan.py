@@ -10,12 +10,13 @@ import msgspec
 import pytest
 
 from mooring.claude import hooks
-from mooring.config import Layers, Spec, parse
+from mooring.config import parse
 from mooring.errors import MooringError
 from mooring.facts.workspace import Observed
 from mooring.model import Needs, State
 from mooring.plan import Plan, intentions, resolve, wanted_base, wanted_branch
 from mooring.selection import CONTEXT, ENVRC, PROMPT
+from mooring.spec import Layers, Spec
 from tests.unit.builders import (
     ADMIN,
     BASE,

@@ -16,10 +16,11 @@ import msgspec
 from .. import identity
 from ..claude import live, transcripts
 from ..claude.version import OLDEST, Claude, installed
-from ..config import load_user, merge, user_directory
+from ..config import load_user, user_directory
 from ..environment import Named, process, render_env
 from ..errors import MooringError, usage
 from ..registry import Registry
+from ..spec import merge
 
 Report = Callable[[str], None]
 UNSAVED = "--no-session-persistence"

@@ -149,11 +149,12 @@ if [ -n "$drop" ]; then
     quiet_git --git-dir="$common" config --get-regexp "^branch\\..*\\." 2>/dev/null |
     grep -qF "branch.$branch." &&
     wait_ref quiet_git --git-dir="$common" config --remove-section "branch.$branch"
-elif [ -n "$tip" ] && own_commits "$tip" --not --remotes; then
+elif [ -n "$tip" ] && [ -z "$remote" ] && ! nothing_own "$tip"; then
+  echo "the branch $branch stays: it has commits of its own"
+elif [ -n "$tip" ] && [ -n "$remote" ] && own_commits "$tip" --not --remotes; then
   _count=$(quiet_git --git-dir="$common" rev-list --count "$tip" --not --remotes)
   echo "the branch $branch stays: no remote has $_count of its commits"
-  if [ -n "$remote" ]; then
-    echo "hint: git --git-dir='$common' push -u origin '$branch'"; fi
+  echo "hint: git --git-dir='$common' push -u origin '$branch'"
 fi
 others= # our lines in info/exclude go with the last workspace
 for _admin in "$common"/worktrees/*/gitdir; do

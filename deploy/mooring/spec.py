@@ -1,0 +1,242 @@
+"""The spec: what a workspace should be, as types, merged from its layers.
+
+Precedence: overrides > repo > user > defaults. What comes from the repo is kept apart where it
+could run code or choose what runs: nobody has approved it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from .errors import MooringError
+
+MAX_BYTES = 1048576
+DISPOSABLE = (
+    "node_modules",
+    ".venv",
+    "venv",
+    "target",
+    "dist",
+    "build",
+    "__pycache__",
+    "*.pyc",
+    ".direnv",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".tox",
+    ".gradle",
+    ".next",
+    ".turbo",
+    ".DS_Store",
+)
+"""Ignored files that are rebuilt anyway, as gitignore patterns; they don't stop an `end`."""
+
+
+class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One untracked file of the main checkout, by name."""
+
+    src: str
+    dest: str = ""
+    mode: str = ""
+
+
+class FilesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`copy`: gitignore patterns, or single files with another name or mode."""
+
+    copy: list[str | Copy] = []
+
+
+class ClaudeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments that every start of Claude gets."""
+
+    args: list[str] = []
+
+
+class CacheSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a URL's repo is cloned."""
+
+    filter: str = ""
+    """As ``git clone --filter`` takes it (git-rev-list(1)); '' for all objects."""
+
+
+class CheckoutSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What of the repo is in the worktree."""
+
+    sparse: list[str] = []
+    """Directories, as ``git sparse-checkout set --cone`` takes them; none for everything."""
+    submodules: bool = True
+
+
+class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command whose output is the password or token for the repo's remote."""
+
+    command: list[str]
+    username: str = "x-access-token"
+
+
+class GitSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who commits in a workspace, and with which credential it fetches and pushes."""
+
+    name: str = ""
+    email: str = ""
+    signing_key: str = ""
+    credential: Credential | None = None
+
+
+class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds for one agent alone."""
+
+    git: GitSpec = GitSpec()
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One YAML file of the format; all of it is optional."""
+
+    version: Literal[1] = 1
+    base: str = ""
+    branch: str = ""
+    env: dict[str, str] = {}
+    ports: list[str] = []
+    disposable: list[str] = []
+    files: FilesSpec = FilesSpec()
+    claude: ClaudeSpec = ClaudeSpec()
+    cache: CacheSpec = CacheSpec()
+    checkout: CheckoutSpec = CheckoutSpec()
+    git: GitSpec = GitSpec()
+    agents: dict[str, AgentSpec] = {}
+
+
+class Layers(msgspec.Struct, frozen=True):
+    """The files that make a Spec, each already checked."""
+
+    user: File = File()
+    repo: File = File()
+    overrides: File = File()
+    agent: str = "dev"
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a workspace should be. `env` has templates in its values, not yet rendered."""
+
+    base: str
+    branch: str
+    env: dict[str, str]
+    trusted_env: dict[str, str]
+    """The part of `env` that needs no approval: the user's own."""
+    claude_args: list[str]
+    ports: tuple[str, ...]
+    disposable: tuple[str, ...]
+    patterns: tuple[str, ...]
+    copies: dict[str, Copy]
+    filter: str
+    sparse: tuple[str, ...]
+    submodules: bool
+    git: GitSpec
+    held_back: tuple[str, ...]
+    """Keys of the repo's file that have no effect until a person approves them."""
+
+
+def merge(layers: Layers, include: bytes = b"") -> Spec:
+    """One Spec from its layers and a `.worktreeinclude` file's content."""
+    user, repo, top = layers.user, layers.repo, layers.overrides
+    files = [*user.files.copy, *repo.files.copy, *top.files.copy]
+    copies = {item.src: item for item in files if isinstance(item, Copy)}
+    patterns = [item if isinstance(item, str) else f"/{item.src}" for item in files]
+    mine = user.agents.get(layers.agent, AgentSpec()).git
+    held = {
+        "env": repo.env,
+        "claude.args": repo.claude.args,
+        "git": repo.git != GitSpec(),
+        "agents": repo.agents,
+    }
+    git = _over(user.git, mine, top.git)
+    who = _git_env(git)
+    return Spec(
+        base=top.base or repo.base or user.base,
+        branch=top.branch or repo.branch or user.branch,
+        env={**user.env, **repo.env, **top.env, **who},
+        trusted_env={**user.env, **top.env, **who},
+        claude_args=[*user.claude.args, *top.claude.args],
+        ports=_unique(["", *user.ports, *repo.ports, *top.ports]),
+        disposable=_unique([*DISPOSABLE, *user.disposable, *repo.disposable, *top.disposable]),
+        patterns=_unique([*patterns, *_pattern_lines(include)]),
+        copies=copies,
+        filter=top.cache.filter or repo.cache.filter or user.cache.filter,
+        sparse=_unique(top.checkout.sparse or repo.checkout.sparse or user.checkout.sparse),
+        submodules=all(file.checkout.submodules for file in (user, repo, top)),
+        git=git,
+        held_back=tuple(name for name, value in held.items() if value),
+    )
+
+
+def _over(*layers: GitSpec) -> GitSpec:
+    """Each value from the last layer that has it."""
+    merged = GitSpec()
+    for layer in layers:
+        given = {name: getattr(layer, name) for name in layer.__struct_fields__}
+        merged = msgspec.structs.replace(merged, **{k: v for k, v in given.items() if v})
+    return merged
+
+
+def _git_env(git: GitSpec) -> dict[str, str]:
+    """What beats every config file, also the repo's own: git's variables for who commits."""
+    return {
+        f"GIT_{role}_{field}": value
+        for field, value in (("NAME", git.name), ("EMAIL", git.email))
+        for role in ("AUTHOR", "COMMITTER")
+        if value
+    }
+
+
+def _unique(items: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def _pattern_lines(include: bytes) -> Iterator[str]:
+    """The patterns of a `.worktreeinclude`, which has the format of a gitignore(5) file."""
+    if len(include) > MAX_BYTES or b"\0" in include:
+        raise MooringError("Cannot read .worktreeinclude: it is not a small text file")
+    for line in include.decode("utf-8", "surrogateescape").split("\n"):
+        if line.strip() and not line.startswith("#"):
+            yield line.rstrip()
+
+
+def is_inside(path: str) -> bool:
+    """Whether a relative path stays inside the worktree and out of `.git` and `.mooring`."""
+    parts = path.split("/")
+    return bool(
+        path
+        and not path.startswith("/")
+        and not re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", path)
+        and not any(part in ("", ".", "..") for part in parts)
+        and not any(part.lower().rstrip(". ") == ".git" for part in parts)
+        and parts[0] != ".mooring"
+    )
+
+
+_NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+
+def render(template: str, names: dict[str, str], where: str) -> str:
+    """Replace each ``{{ name }}``. Raises MooringError for an unknown name or other template code.
+
+    Deliberately no template engine: these strings come from repos that nobody has approved.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise MooringError(f"Cannot render {where}: there is no {name!r}{hint}")
+        return names[name]
+
+    if "{{" in _NAME.sub("", template) or "{%" in template:
+        raise MooringError(f"Cannot render {where}: only {{{{ name }}}} is known here")
+    return _NAME.sub(value, template)
