@@ -7,11 +7,13 @@ from collections.abc import Callable
 import msgspec
 from pyinfra.api.host import Host
 
-from .errors import MooringError, usage
+from . import config, identity
+from .errors import MooringError, command, usage
 from .facts import caches as fact
 from .facts.caches import Cache
 from .facts.workspace import Probe
 from .repo import parse_source
+from .spec import GitSpec, merge
 
 VERBS = ("fetch", "verify", "repair", "remove", "gc")
 SECONDS = 120
@@ -23,6 +25,8 @@ class CacheRequest(msgspec.Struct, frozen=True, kw_only=True):
     verb: str
     repo: str = ""
     root: str = ""
+    agent: str = "dev"
+    """Whose credential to use."""
     force: bool = False
 
 
@@ -48,11 +52,30 @@ class Caches:
         self.host = host
         self.report = report
         self.error: MooringError | None = None
-        self.said: dict[str, list[str]] = {}
+        self.said: dict[str, tuple[str, ...]] = {}
         """What came of it, by identity."""
+        layers = config.load_user(config.user_directory(), "", request.agent)
+        asked = GitSpec(credential=merge(layers).git.credential)
+        self.git = identity.rendered(asked, {"agent": request.agent})
+        """With which credential to fetch."""
 
     def __repr__(self) -> str:
         return f"<caches: {self.request.verb}>"
+
+    def heard(self, cache: Cache, lines: tuple[str, ...]) -> None:
+        """What a script said of one cache: its result first or alone, and what goes with it."""
+        self.said[cache.repo] = lines
+        for line in lines:
+            self.report(f"{cache.repo}: {line}")
+
+    def check(self) -> None:
+        """Raise MooringError if a cache was found damaged."""
+        bad = [repo for repo, lines in self.said.items() if "damaged" in lines]
+        if bad:
+            raise MooringError(
+                f"Cannot trust {len(bad)} of {len(self.said)} caches: damaged",
+                *(command("mooring", "cache", "repair", repo) for repo in bad[:5]),
+            )
 
     def found(self) -> tuple[Cache, ...]:
         """Every cache on the host. Raises MooringError if it doesn't answer."""

@@ -19,7 +19,7 @@ from .errors import MooringError
 from .handle import Report, Workspace
 from .model import request
 from .operations.cache import cache
-from .operations.caches import tended
+from .operations.caches import tended, verdict
 from .operations.claim import claim, released
 from .operations.envrc import envrc
 from .operations.files import files
@@ -63,6 +63,8 @@ def tend(handle: Caches) -> None:
     """Queue it for each cache that is meant. Raises MooringError if there is none such."""
     for one in handle.chosen():
         tended(handle, one, name=f"{handle.request.verb} of {one.repo}")
+    if handle.request.verb == "verify":
+        verdict(handle, name="verdict")
 
 
 def provision(handle: Workspace) -> None:

@@ -225,7 +225,17 @@ class Workspace:
                 "mooring list",
             )
         if record.state is not State.ENDED:
+            self._check_cache()
             judge(self.request, self.observed, self.session)
+
+    def _check_cache(self) -> None:
+        """Raise MooringError if the repo's clone is gone: then nobody can judge what would go."""
+        if self.source.is_url and not self.observed.repo.common and not self.request.force:
+            raise MooringError(
+                f"Cannot end {self.request.topic!r}: the cache of {self.request.repo} is gone",
+                command("mooring", "new", *self.request.words, note="clones it again"),
+                command("mooring", "end", *self.request.words, "--force", note="forgets it"),
+            )
 
     def intentions(self) -> tuple[str, ...]:
         """What a run would do, a sentence each, as far as it can be known."""

@@ -74,7 +74,7 @@ def run(name: str, data: dict[str, Any], report: Report, *, dry: bool = False) -
         return Outcome(handle, tuple(_changed(host, dry)), dry)
 
 
-def tend(data: dict[str, Any], report: Report) -> dict[str, list[str]]:
+def tend(data: dict[str, Any], report: Report) -> dict[str, tuple[str, ...]]:
     """Do to the caches of this host what the data says. Returns what came of it, by identity.
 
     Raises MooringError with the reason if anything failed.
@@ -82,7 +82,11 @@ def tend(data: dict[str, Any], report: Report) -> dict[str, list[str]]:
     checked = caches.request(data)
     with _connected(report) as host:
         handle = caches.Caches(checked, host, report)
-        _carry_out(handle, deploys.tend, False)
+        try:
+            _carry_out(handle, deploys.tend, False)
+        except MooringError:
+            if checked.verb != "verify" or not handle.said:
+                raise  # what was found damaged is an answer
         return handle.said
 
 

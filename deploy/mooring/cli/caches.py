@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .. import ui
-from ..errors import Kind, MooringError, command
+from ..errors import MooringError, command
 from .options import json_option
 
 _REPO = click.argument("repo", required=False, default="")
@@ -101,13 +101,8 @@ def _tend(verb: str, repo: str, as_json: bool, *, force: bool = False) -> int:
     done = commands.tend(verb, repo, ui.narrate, force=force)
     if as_json:
         ui.answer_json(done)
-    else:
-        for item in done:
-            ui.narrate(f"{item['repo']}: {item['result']}")
-            for line in item["said"]:
-                ui.narrate(f"  {line}")
     bad = [item["repo"] for item in done if item["result"] == "damaged"]
-    if bad and not as_json:
+    if bad:
         hint = command("mooring", "cache", "repair", bad[0])
-        ui.show_error(MooringError(f"{len(bad)} of {len(done)} caches are damaged", hint))
-    return Kind.FAILED.value if bad else 0
+        raise MooringError(f"Cannot trust {len(bad)} of {len(done)} caches: damaged", hint)
+    return 0

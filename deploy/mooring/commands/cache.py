@@ -27,11 +27,8 @@ def tend(verb: str, repo: str, report: Report, *, force: bool = False) -> list[d
     return [{"repo": name, **_result(lines)} for name, lines in done.items()]
 
 
-def _result(lines: list[str]) -> dict[str, Any]:
-    damaged = [line.removeprefix("damaged: ") for line in lines if line.startswith("damaged: ")]
-    if damaged:
-        return {"result": "damaged", "said": damaged}
-    words = ("fetched", "sound", "removed", "packed")
+def _result(lines: tuple[str, ...]) -> dict[str, Any]:
+    words = ("damaged", "fetched", "sound", "removed", "packed")
     return {
         "result": next((line for line in lines if line in words), "repaired"),
         "said": [line for line in lines if line not in words],

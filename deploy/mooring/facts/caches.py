@@ -9,9 +9,14 @@ from .. import script
 FRAGMENT = r"""
 say_caches() {
   if [ ! -d "$root/cache" ]; then return 0; fi
-  find "$root/cache" -type d \( -name '*.git' -o -name '*.git.broken.*' \) -prune |
+  find "$root/cache" -type d \( -name '*.git' -o -name '*.git.broken.*' -o \
+    -name '*.git.mended' \) -prune |
     LC_ALL=C sort | while IFS= read -r _cache; do
-      case ${_cache##*/} in .stage-*) continue ;; esac
+      _known=$_cache
+      case ${_cache##*/} in .stage-*) continue ;;
+        *.mended) # of a repair that was cut short: all there is, until somebody finishes it
+          _known=${_cache%.mended}; if [ -e "$_known/HEAD" ]; then continue; fi ;;
+      esac
       _live=0
       for _admin in "$_cache"/worktrees/*/gitdir; do
         if [ -f "$_admin" ]; then
@@ -24,9 +29,9 @@ say_caches() {
           _fetched=$(stat -c %Y -- "$_cache/$_file" 2>/dev/null || stat -f %m -- "$_cache/$_file")
         fi
       done
-      say cache "${_cache#"$root/cache/"}
+      say cache "${_known#"$root/cache/"}
 $(quiet_git config --file "$_cache/config" --get remote.origin.url 2>/dev/null)
-${_size%%[!0-9]*}
+0${_size%%[!0-9]*}
 $_live
 $_fetched
 $(quiet_git config --file "$_cache/config" --get remote.origin.partialclonefilter 2>/dev/null)"

@@ -5,6 +5,33 @@ from __future__ import annotations
 import msgspec
 
 OWN_CONFIG = r"""
+safe_repo() { # REPO: sets _safe to a repo with its objects, refs, logs, HEAD and index, for a look
+  # Its own config and hooks could name a program; this one's config is ours.
+  _safe=$root/locks/.look.$$.$(printf '%s' "$1" | sha | cut -c1-16)
+  rm -rf -- "$_safe"
+  mkdir -p -m 700 -- "$_safe" || return 1
+  for _file in HEAD index packed-refs shallow; do
+    if [ -f "$1/$_file" ]; then cp -- "$1/$_file" "$_safe/" || return 1; fi; done
+  for _file in objects refs logs; do
+    if [ -L "$1/$_file" ]; then return 1; fi
+    if [ -d "$1/$_file" ]; then ln -s "$1/$_file" "$_safe/$_file"; fi; done
+  printf '[core]\n\trepositoryformatversion = 1\n' >"$_safe/config"
+  if [ "$(quiet_git config --file "$1/config" extensions.objectFormat)" = sha256 ]; then
+    printf '[extensions]\n\tobjectFormat = sha256\n' >>"$_safe/config"; fi
+}
+only_in_modules() { # ADMIN: what its submodules' repos have and no remote, checked out or not
+  if [ ! -d "$1/modules" ]; then return 0; fi
+  find "$1/modules" -type f -name HEAD | LC_ALL=C sort | while IFS= read -r _repo; do
+    _repo=${_repo%/HEAD} _name=${_repo#"$1/modules/"}
+    if [ ! -d "$_repo/objects" ]; then continue; fi
+    ( safe_repo "$_repo" || { echo "error $?"; exit; }
+      quiet_git --git-dir="$_safe" rev-list --max-count=100 --branches --reflog HEAD --not \
+        --remotes --tags | sed 's/^/unpushed /' || echo "error $?"
+      if quiet_git --git-dir="$_safe" show-ref --verify --quiet refs/stash; then echo "stash 0"; fi
+      rm -rf -- "$_safe"
+    ) 2>&1 | while IFS= read -r _line; do printf 'in %s\t%s\n' "$_name" "$_line"; done
+  done
+}
 own_config() { # ADMIN: whether its config.worktree holds nothing that could run
   if [ ! -e "$1/config.worktree" ]; then return 0; fi
   _keys=$(quiet_git config --file "$1/config.worktree" --no-includes --name-only --list |
@@ -28,6 +55,7 @@ EXCLUDES
       -c core.quotePath=false -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
     own_config "$w_admin" || exit
     look "$w_admin" "$@"
+    only_in_modules "$w_admin"
     case $w_head in refs/heads/*) ;; *)
       look_git rev-list --max-count=100 "$w_head" --not --branches --tags --remotes \
         --glob='refs/mooring/*' | sed 's/^/commit /' ;;
@@ -65,30 +93,17 @@ submodule "*) # git status was told to leave them alone
   done
 }
 look_inside() { # SUBMODULE STATES COMMIT EXCLUDE...: a submodule, whose config is not trusted
-  # It could name a program, as could hooks. So git gets another repo, with the same objects,
-  # refs, HEAD and index, and a config of ours.
   cd -- "$1" || { echo "error $?"; return; }
   _repo=; if [ -f .git ] && [ ! -L .git ]; then IFS= read -r _repo <.git; fi
   _repo=$(cd -- "${_repo#gitdir: }/" 2>/dev/null && pwd -P)
   case $_repo in "$2"/modules/*) ;; *) echo "elsewhere $_repo"; return ;; esac
   if [ -L "$_repo/objects" ] || [ -L "$_repo/refs" ]; then echo "elsewhere $_repo"; return; fi
   _at=$3; shift 3
-  _safe=$root/locks/.look.$$.$(printf '%s' "$_repo" | sha | cut -c1-16)
-  rm -rf -- "$_safe"
-  mkdir -p -m 700 -- "$_safe" || { echo "error $?"; return; }
-  for _file in HEAD index packed-refs shallow; do
-    if [ -f "$_repo/$_file" ]; then cp -- "$_repo/$_file" "$_safe/"; fi; done
-  ln -s "$_repo/objects" "$_safe/objects"; ln -s "$_repo/refs" "$_safe/refs"
-  printf '[core]\n\trepositoryformatversion = 1\n' >"$_safe/config"
-  if [ "$(quiet_git config --file "$_repo/config" extensions.objectFormat)" = sha256 ]; then
-    printf '[extensions]\n\tobjectFormat = sha256\n' >>"$_safe/config"; fi
+  safe_repo "$_repo" || { echo "error $?"; return; }
   _top=$PWD
   look_git() { quiet_git --git-dir="$_safe" --work-tree="$_top" -c core.quotePath=false \
     -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
   if [ "$(look_git rev-parse HEAD)" != "$_at" ]; then echo "moved $_at"; fi
-  look_git rev-list --max-count=100 --branches HEAD --not --remotes | sed 's/^/unpushed /'
-  if [ -e "$_repo/refs/stash" ] || grep -qs ' refs/stash$' "$_repo/packed-refs"
-  then echo "stash 0"; fi
   look "$_repo" "$@"
   rm -rf -- "$_safe"
 }
@@ -193,7 +208,7 @@ class Registered(msgspec.Struct, frozen=True):
     @property
     def initializing(self) -> bool:
         """Whether a `git worktree add` is at work there, or was killed."""
-        return self.locked == "+initializing"
+        return self.locked in ("+initializing", "+added with --lock")
 
 
 class Worktree(msgspec.Struct, frozen=True):

@@ -17,16 +17,32 @@ clone() { # CACHE: a bare clone, made beside and then renamed; branches of the r
   mkdir -p -- "${1%/*}" || die "Cannot make the cache of $source"
   rm -rf -- "${1%/*}"/.stage-"${1##*/}".* # of clones that died: the lock is ours
   stage=${1%/*}/.stage-${1##*/}.$$
-  _said=$(quiet_git init --quiet --bare -- "$stage" 2>&1) || die "Cannot make the cache: $_said"
+  new_cache sha1
+  if patiently --git-dir="$stage" fetch --progress --prune ${filter:+--filter="$filter"} origin \
+    '+refs/heads/*:refs/remotes/origin/*'; then :
+  elif grep -q 'mismatched algorithms' "$progress"; then
+    rm -rf -- "$stage"
+    new_cache sha256
+    patiently --git-dir="$stage" fetch --progress --prune origin \
+      '+refs/heads/*:refs/remotes/origin/*' || die "Cannot clone $source:" "$(why)"
+  else die "Cannot clone $source:" "$(why)"; fi
+  told
+  follow_head "$stage"
+}
+new_cache() { # FORMAT: the stage, an empty repo; a person's defaults don't count
+  _said=$(GIT_DEFAULT_REF_FORMAT=files quiet_git init --quiet --bare --object-format="$1" -- \
+    "$stage" 2>&1) || die "Cannot make the cache: $_said"
   quiet_git --git-dir="$stage" remote add origin "$source" || die "Cannot make the cache"
   # Never while others work: maintenance of a cache is `mooring cache gc`.
   printf '[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n' >>"$stage/config"
   printf '[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n' >>"$stage/config"
   online "$stage" origin
-  patiently --git-dir="$stage" fetch --progress --prune ${filter:+--filter="$filter"} origin \
-    '+refs/heads/*:refs/remotes/origin/*' || die "Cannot clone $source:" "$(why)"
-  told
-  follow_head "$stage"
+}
+finish_repair() { # of one that was cut short between putting the old cache aside and the new one in
+  if [ ! -f "$cache/HEAD" ] && [ -f "$cache.mended/HEAD" ]; then
+    if [ -e "$cache" ]; then mv -- "$cache" "$cache.broken.$$" || die "Cannot move $cache"; fi
+    mv -- "$cache.mended" "$cache" || die "Cannot put the mended cache in its place"
+  fi
 }
 follow_head() { # REPO [LINES]: its origin/HEAD names the remote's default branch
   _new=${2-$(net_git --git-dir="$1" ls-remote --symref origin HEAD)}
@@ -41,10 +57,7 @@ follow_head() { # REPO [LINES]: its origin/HEAD names the remote's default branc
 _NEW = r"""
 lock_repo
 cache=$root/cache/$identity.git
-if [ ! -f "$cache/HEAD" ] && [ -f "$cache.mended/HEAD" ]; then # of a repair that was cut short
-  if [ -e "$cache" ]; then mv -- "$cache" "$cache.broken.$$"; fi
-  mv -- "$cache.mended" "$cache"
-fi
+finish_repair
 if [ -f "$cache/HEAD" ]; then exit 0; fi
 if [ -e "$cache" ]; then mv -- "$cache" "$cache.broken.$$" || die "Cannot move $cache away"; fi
 clone "$cache"
@@ -69,7 +82,10 @@ then exit 0; fi
 _there=$(net_git --git-dir="$common" ls-remote --symref origin HEAD "refs/heads/$base" \
   "refs/tags/$base" ${branch:+"refs/heads/$branch"}) || die "Cannot fetch $source:" "$(why)"
 told
-remote() { printf '%s\n' "$_there" | sed -n "s,^\([0-9a-f]*\)	$1\$,\1,p"; }
+remote() { # REF: the commit that the remote has for it
+  printf '%s\n' "$_there" | while IFS='	' read -r _oid _ref; do
+    if [ "$_ref" = "$1" ]; then echo "$_oid"; fi; done
+}
 set --
 _default=$(printf '%s\n' "$_there" | sed -n 's,^ref: refs/heads/\(.*\)	HEAD$,\1,p')
 for _name in "$base" "$branch" "$_default"; do

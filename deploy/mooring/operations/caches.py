@@ -6,21 +6,22 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
-from .. import script
+from .. import identity, script
 from ..caches import Caches
 from ..facts.caches import Cache
 from ..handle import who
 from . import network
 from .cache import CLONE, CLONE_SECONDS
-from .shell import LOCK_SECONDS, SHARED, Script, repo_lock, step
+from .shell import LOCK_SECONDS, SHARED, Script, call, repo_lock, step
 
 _BEGIN = r"""
 lock_repo
 cache=$root/cache/$identity.git
+finish_repair
 git_cache() { quiet_git --git-dir="$cache" "$@"; }
 own_refs() { # of the cache itself; one that a crash left empty is read from its log
-  git_cache for-each-ref --format='%(refname) %(objectname)' refs/heads refs/tags refs/mooring \
-    refs/stash 2>/dev/null
+  git_cache for-each-ref --format='%(refname) %(objectname)' 2>/dev/null |
+    grep -v '^refs/remotes/'
   (cd -- "$cache" && find refs/heads refs/mooring refs/stash -type f -size 0 2>/dev/null) |
     while IFS= read -r _ref; do
       _last=$(tail -n 1 "$cache/logs/$_ref" 2>/dev/null | cut -d ' ' -f 2)
@@ -41,16 +42,22 @@ echo fetched
 _VERIFY = r"""
 # A blob that a partial clone left out isn't missing: it is fetched when it is needed.
 found=$(git_cache fsck --no-dangling --no-progress 2>&1) || {
-  printf '%s\n' "$found" | head -n 5 | sed 's/^/damaged: /'
+  echo damaged
+  printf '%s\n' "$found" | sort -u | head -n 5
   exit 0
 }
 echo sound
 """
 
 _REPAIR = r"""
-if [ -f "$cache.mended/HEAD" ]; then swap; fi
-rm -rf -- "$cache.mended"
+rm -rf -- "$cache.mended" # of a repair that was cut short before its end: who knows what came since
+state() { # what anybody does in the cache or a worktree of it changes this
+  own_refs
+  (cd -- "$cache" && find worktrees logs -type f 2>/dev/null | grep -e HEAD -e index -e logs |
+    LC_ALL=C sort | sums)
+}
 before=$(own_refs)
+state=$(state)
 clone "$cache"
 mended() { quiet_git --git-dir="$stage" "$@"; }
 if quiet_git config --file "$cache/config" --list >/dev/null 2>&1
@@ -58,6 +65,10 @@ then cp -p -- "$cache/config" "$stage/config"; fi
 for _name in worktrees logs info; do
   if [ -d "$cache/$_name" ]; then cp -Rp -- "$cache/$_name" "$stage/" || die "Cannot copy $_name"
   fi
+done
+for _pack in "$cache"/objects/pack/*.pack; do # git reads nothing of a pack that is cut short
+  if [ -f "$_pack" ] && ! quiet_git verify-pack "$_pack" >/dev/null 2>&1
+  then mended unpack-objects -q -r <"$_pack" >/dev/null 2>&1 || :; fi
 done
 echo "$cache/objects" >"$stage/objects/info/alternates" # only until all that is ours is copied
 lost=$(printf '%s\n' "$before" | while IFS=' ' read -r _ref _commit; do
@@ -76,20 +87,23 @@ for _admin in "$stage"/worktrees/*; do # what was staged is in the worktree too,
         (cd -- "$_tree" && mended_tree hash-object -w -- "$_file" >/dev/null 2>&1); fi
     done
 done
-found=$(mended -c repack.writeBitmaps=false repack -a -d -q 2>&1) ||
-  found="$found
-the objects could not all be copied"
+found=$(mended -c repack.writeBitmaps=false repack -a -d -q 2>&1) && found= ||
+  found="the objects could not all be copied
+$found"
 rm -f -- "$stage/objects/info/alternates"
-if [ -z "$found" ]; then found=$(mended fsck --connectivity-only --no-dangling --no-progress 2>&1 |
-  grep -v -e '^notice: ' -e '^Checking '); fi
-if [ -n "$found$lost" ]; then
-  die "Cannot repair $source whole: it stays as it is. Lost are:" "$(printf '%s\n' "$lost$found" |
-    head -n 10)" "hint: git --git-dir='$cache' fsck --full"
+if [ -z "$found" ]; then
+  found=$(mended fsck --connectivity-only --no-dangling --no-progress 2>&1) && found=
 fi
-if [ "$(own_refs)" != "$before" ]; then
+if [ -n "$found$lost" ]; then
+  lost=$(printf '%s\n' "$lost" "$found" | sed '/^$/d' | uniq | head -n 8)
+  die "Cannot repair $source whole: it stays as it is. Lost are:" "$lost" \
+    "hint: git --git-dir='$cache' fsck --full"
+fi
+if [ "$(state)" != "$state" ]; then
   die "Cannot repair $source: somebody has just worked in it" "hint: mooring cache repair $source"
 fi
-mv -- "$stage" "$cache.mended" && stage=
+mv -- "$stage" "$cache.mended" || die "Cannot move the mended cache"
+stage=
 swap
 """
 
@@ -108,14 +122,21 @@ _REMOVE = r"""
 for _admin in "$cache"/worktrees/*/gitdir; do
   [ -f "$_admin" ] || continue
   gitdir_of "${_admin%/gitdir}"
-  if [ -e "$_gitdir" ]; then
+  if [ -e "$_gitdir" ] || [ -f "${_admin%/gitdir}/locked" ]; then
     die "Cannot remove the cache of $source: a worktree uses it: ${_gitdir%/.git}" \
-      "hint: mooring end --repo '$source'"; fi
+      "hint: mooring list    # and mooring end it"; fi
 done
-own=$(git_cache rev-list --max-count=1 --branches --glob='refs/mooring/*' --glob='refs/stas[h]' \
-  --not --remotes) || own=unknown
+own=$(git_cache rev-list --max-count=1 --all --reflog --not --remotes) || own=unknown
 if [ -n "$own" ]; then
-  refs=$(own_refs | sed -n 's,^\(refs/\(heads\|mooring\|stash\)[^ ]*\) .*,\1,p')
+  if [ -n "$force" ]; then # a bundle has refs, not logs: each stash and each logged commit gets one
+    git_cache rev-list --walk-reflogs refs/stash 2>/dev/null | awk '{ print NR, $1 }' |
+      while IFS=' ' read -r _n _commit; do
+        git_cache update-ref "refs/mooring/stash/$_n" "$_commit"; done
+    git_cache rev-list --all --reflog --not --remotes | awk '{ print NR, $1 }' | head -n 1000 |
+      while IFS=' ' read -r _n _commit; do
+        git_cache update-ref "refs/mooring/log/$_n" "$_commit"; done
+  fi
+  refs=$(own_refs | cut -d ' ' -f 1)
   if [ -z "$force" ]; then
     die "Cannot remove the cache of $source: no remote has all commits of these:" \
       "$(printf '%s\n' "$refs" | head -n 20)" \
@@ -143,10 +164,10 @@ echo packed
 
 _SCRIPTS = {
     "fetch": network.NETWORK + CLONE + _BEGIN + _FETCH,
-    "verify": _BEGIN + _VERIFY,
+    "verify": network.NETWORK + CLONE + _BEGIN + _VERIFY,
     "repair": network.NETWORK + CLONE + _BEGIN + _SWAP + _REPAIR,
-    "remove": _BEGIN + _REMOVE,
-    "gc": _BEGIN + _GC,
+    "remove": network.NETWORK + CLONE + _BEGIN + _REMOVE,
+    "gc": network.NETWORK + CLONE + _BEGIN + _GC,
 }
 
 
@@ -164,7 +185,7 @@ def tended(caches: Caches, cache: Cache) -> Iterator[PyinfraCommand]:
         "path": "",
         "hidden": "",
         "by_hand": "",
-        "credential": "",
+        "credential": identity.credential(caches.git, cache.url),
         "asks": "yes" if network.asks(caches.host) else "",
         "filter": cache.filter,
         "identity": cache.repo,
@@ -176,6 +197,12 @@ def tended(caches: Caches, cache: Cache) -> Iterator[PyinfraCommand]:
     )
 
     def done(answer: list[str]) -> None:
-        caches.said[cache.repo] = [line for line in answer if line]
+        caches.heard(cache, tuple(line for line in answer if line))
 
     yield Script(caches, text, done, CLONE_SECONDS, "")
+
+
+@step
+def verdict(caches: Caches) -> Iterator[PyinfraCommand]:
+    """Fail the host if one of its caches is damaged, after all have been looked at."""
+    yield call(caches, caches.check)

@@ -12,6 +12,8 @@ from .. import records
 from ..facts import record as record_file
 from ..handle import Workspace
 from ..model import Record, State
+from .identity import IDENTITY
+from .identity import names as identity_names
 from .shell import run, step
 
 PORTS = (20000, 12000)
@@ -136,6 +138,7 @@ lock target
 find_admin
 if [ -n "$w_admin" ] && [ -e "$path/.git" ]; then
   die "Cannot end: somebody has just made the worktree again" "hint: mooring list"; fi
+forget_identity "$file"
 """
 
 
@@ -150,7 +153,7 @@ def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
     ended = records.ended(record, workspace.session, head, workspace.commit, int(time.time()))
     yield run(
         workspace,
-        record_names(workspace, ended),
-        _COMMON + _RELEASE + _FINISH,
+        {**record_names(workspace, ended), **identity_names(workspace)},
+        IDENTITY + _COMMON + _RELEASE + _FINISH,
         lambda _: workspace.finish(ended, "ended"),
     )

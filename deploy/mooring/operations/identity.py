@@ -42,7 +42,8 @@ forget_identity() { # FILE: no git includes it any more
   if [ -f "$includes" ]; then return 0; fi
   quiet_git config --global --unset-all include.path "^$(printf '%s' "$includes" |
     sed 's/[][\\.*^$+?(){}|]/\\&/g')\$" 2>/dev/null
-  if [ ! -s "$HOME/.gitconfig" ] && [ ! -L "$HOME/.gitconfig" ]; then rm -f ~/.gitconfig; fi
+  if [ -f "$includes.made" ] && [ ! -s "$HOME/.gitconfig" ]; then rm -f ~/.gitconfig; fi
+  rm -f -- "$includes.made"
 }
 """
 
@@ -62,6 +63,8 @@ include "$of_repo.modules" "$(pattern "$w_admin")/" "$file"
 include "$includes" "$(pattern "$common")/worktrees/" "$of_repo"
 include "$includes" "$(pattern "$common")/worktrees/*/modules/" "$of_repo.modules"
 if ! quiet_git config --global --get-all include.path | grep -qxF -- "$includes"; then
+  if [ ! -e "$HOME/.gitconfig" ] && [ ! -e "${XDG_CONFIG_HOME:-$HOME/.config}/git/config" ]
+  then : >"$includes.made"; fi
   _said=$(quiet_git config --global --add include.path "$includes" 2>&1) || {
     echo "who commits holds in Claude, direnv and 'mooring run' only, since your git config" \
       "cannot be written: $_said"

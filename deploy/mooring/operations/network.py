@@ -55,7 +55,7 @@ patiently() { # ARG...: git, again after a connection that broke, at most twice
   done
 }
 why() { # what git said at last, without its progress
-  tr '\r' '\n' <"$progress" | grep -v -e '%' -e '^remote: \(Enumerating\|Counting\|Total\)' \
+  tr '\r' '\n' <"$progress" | grep -v -e '[0-9]%' -e '^remote: \(Enumerating\|Counting\|Total\)' \
     -e ' -> ' -e '^From ' -e '^ *$' | tail -n 6
 }
 told() { # tells a person what a fetch found that they may not expect

@@ -18,23 +18,32 @@ park() { # ADMIN: keeps commits of a detached HEAD that no ref has
   if [ -z "$_own" ]; then return 0; fi
   keep_ref "$ref" && echo "kept the commits of the detached HEAD as $kept_ref"
 }
+logged() { # LOG: the commits that a reflog names; what a rebase went through is in its result
+  awk -F '\t' '$2 !~ /^rebase/ { split($1, a, " "); print a[2] }' "$1" 2>/dev/null
+}
 keep_logged() { # commits made on no branch, or named by refs of the worktree alone, get a ref too
-  _logged=$({
-    # What a rebase went through is in its result, or was given up.
-    awk -F '\t' '$2 !~ /^rebase/ { split($1, a, " "); print a[2] }' "$w_admin/logs/HEAD"
-    find "$w_admin/refs" -type f -exec cat {} +
-  } 2>/dev/null | sort -u | grep -vxF "$(cut -d ' ' -f 2 "$common/logs/refs/heads/$branch" \
-    2>/dev/null || echo none)" | sed 's/$/^{commit}/' |
+  keep_logs "$({
+    logged "$w_admin/logs/HEAD"
+    find "$w_admin/refs" -type f -exec cat {} + 2>/dev/null
+  } | grep -vxF "$(cut -d ' ' -f 2 "$common/logs/refs/heads/$branch" 2>/dev/null || echo none)")"
+}
+keep_logs() { # COMMITS: one ref of ours for those of them that no ref has
+  _there=$(printf '%s\n' "$1" | sort -u | sed -e '/^0*$/d' -e 's/$/^{commit}/' |
     quiet_git --git-dir="$common" cat-file --batch-check='%(objectname)' | grep -v ' missing$')
-  _times=0
-  while [ -n "$_logged" ] && [ "$_times" -lt 20 ]; do
-    _tip=$(quiet_git --git-dir="$common" rev-list --topo-order --max-count=1 $_logged --not \
-      --branches --tags --remotes --glob='refs/mooring/*') || return 1
-    if [ -z "$_tip" ]; then break; fi
-    keep_ref "$_tip" || return 1
-    echo "kept commits that only the worktree's log had as $kept_ref"
-    _times=$((_times + 1))
-  done
+  if [ -z "$_there" ]; then return 0; fi
+  _tips=$(printf '%s\n' "$_there" | quiet_git --git-dir="$common" rev-list --stdin --not \
+    --branches --tags --remotes --glob='refs/mooring/*') || return 1
+  _tips=$(printf '%s\n' "$_tips" | grep -xF "$_there")
+  case $_tips in '') return 0 ;;
+    *[!0-9a-f]*) # of several, one commit whose parents they are
+      set --
+      for _tip in $_tips; do set -- "$@" -p "$_tip"; done
+      _tips=$(GIT_AUTHOR_NAME=mooring GIT_AUTHOR_EMAIL=mooring GIT_COMMITTER_NAME=mooring \
+        GIT_COMMITTER_EMAIL=mooring quiet_git --git-dir="$common" commit-tree "$@" \
+        -m 'Its parents are commits that only a log had' "${_tips%%[!0-9a-f]*}^{tree}") ||
+        return 1 ;;
+  esac
+  keep_ref "$_tips" && echo "kept commits that only the worktree's log had as $kept_ref"
 }
 """
 

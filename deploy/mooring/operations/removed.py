@@ -16,7 +16,6 @@ from ..handle import Workspace, text_sum
 from ..loss import judge
 from ..model import Key, Record, State
 from ..selection import CONTEXT
-from . import identity
 from .parks import PARK, parks
 from .shell import run, step, told
 
@@ -108,10 +107,11 @@ if [ -n "$w_admin" ]; then
   if [ -n "$scanned" ] && [ "$(printf '%s' "$scanned" | sha)" != "$judged" ]; then
     die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
   fi
+  if [ -z "$scanned" ]; then scanned=$(only_in_modules "$w_admin"); fi
   unpushed=$(printf '%s\n' "$scanned" | sed -n 's/^in \(.*\)	unpushed .*/\1/p' | sort -u)
   if [ -n "$unpushed" ]; then # their repos go with the worktree: even --force would lose them
     die "Cannot end: these submodules have commits that no remote has:" "$unpushed" \
-      "hint: git -C '$path' submodule foreach 'git push origin HEAD'"; fi
+      "hint: git -C '$path' submodule foreach 'git push origin HEAD:refs/heads/$topic'"; fi
   park "$w_admin" && keep_logged ||
     die "Cannot end: the commits that only the worktree has could not be kept"
   if [ -d "$path" ]; then
@@ -131,17 +131,19 @@ rmdir -- "$common/worktrees" 2>/dev/null
 case ${path%/*} in # a directory of ours, not one that somebody made and linked to
   *.worktrees | "$root"/worktrees/*) rmdir -- "${path%/*}" 2>/dev/null ;;
 esac
-forget_identity "$file"
 stashes
 tip=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "refs/heads/$branch")
 elsewhere=$(grep -lxF "ref: refs/heads/$branch" "$common/HEAD" "$common"/worktrees/*/HEAD \
   2>/dev/null)
 drop=
 if [ -n "$tip" ] && [ -n "$owned" ] && [ -z "$elsewhere" ]; then
-  if nothing_own "$tip"; then drop=yes
-  elif merged "$tip" && keep_ref "$tip"; then
+  if nothing_own "$tip" && keep_logs "$(logged "$common/logs/refs/heads/$branch")"
+  then drop=yes
+  elif merged "$tip" && keep_ref "$tip" && kept_tip=$kept_ref &&
+    keep_logs "$(logged "$common/logs/refs/heads/$branch")"
+  then
     drop=yes
-    echo "$base has all changes of $branch: the branch is gone, its commits are $kept_ref"
+    echo "$base has all changes of $branch: the branch is gone, its commits are $kept_tip"
   fi
 fi
 if [ -n "$drop" ]; then
@@ -203,7 +205,6 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         return
     judge(workspace.request, observed, workspace.session)
     names = {
-        **identity.names(workspace),
         "topic": record.topic,
         "branch": record.branch,
         "base": record.base,
@@ -218,4 +219,4 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "parks": parks(record.agent, record.topic),
         "excludes": "\n".join(workspace.excludes),
     }
-    yield run(workspace, names, fact.SCAN + identity.IDENTITY + PARK + _REMOVE, told(workspace))
+    yield run(workspace, names, fact.SCAN + PARK + _REMOVE, told(workspace))

@@ -24,7 +24,7 @@ LOCK_SECONDS = 300
 
 SHARED = r"""
 # What git says can name a remote with the password that somebody put in its URL.
-scrub() { sed 's,://[^/@[:space:]]*@,://,g'; }
+scrub() { sed "s,://[^[:space:]'\"]*@,://,g"; }
 die() { printf '%s\n' "$@" | scrub >&2; exit 65; }
 stage= lock_dir= wrote= # what is unfinished or held; never left behind
 clean() {
@@ -99,7 +99,7 @@ find_admin() { # sets w_admin to git's own directory for the worktree at $path, 
   done
   if [ -f "$w_admin/locked" ]; then
     IFS= read -r _why <"$w_admin/locked"
-    if [ "$_why" = initializing ]; then half_made=yes; fi
+    case $_why in initializing | 'added with --lock') half_made=yes ;; esac
   fi
 }
 # Whoever may write a worktree's own directory could name another common one, with another config.
@@ -293,14 +293,14 @@ def repo_lock(identity: str) -> str:
     return f"repo-{sha256(identity.encode()).hexdigest()[:24]}"
 
 
-def call(workspace: Workspace, function: Callable[[], None]) -> FunctionCommand:
+def call(asker: Asker, function: Callable[[], None]) -> FunctionCommand:
     """A step on the controller, as a command; a MooringError fails this host alone."""
 
     def step(state: State, host: Host) -> bool:
         try:
             function()
         except MooringError as error:
-            fail(workspace, error)
+            fail(asker, error)
             return False
         return True
 

@@ -20,10 +20,16 @@ clear() { # drops our registrations of worktrees that are gone or were half made
     [ -f "$_admin/gitdir" ] || continue
     gitdir_of "$_admin"
     _why=; [ -f "$_admin/locked" ] && IFS= read -r _why <"$_admin/locked"
-    if [ "$_why" = initializing ]; then rm -f -- "$_admin/locked"
+    _half=; case $_why in initializing | 'added with --lock') _half=yes ;; esac
+    if [ -n "$_half" ]; then rm -f -- "$_admin/locked"
     elif [ -e "$_gitdir" ]; then continue; fi
     # A checkout that was killed was never handed to anybody: nothing in it is somebody's work.
-    if [ "$_why" = initializing ] && [ "$_gitdir" = "$path/.git" ]; then rm -rf -- "$path"; fi
+    if [ -n "$_half" ] && [ "$_gitdir" = "$path/.git" ]; then rm -rf -- "$path"; fi
+    _own=$(only_in_modules "$_admin")
+    if [ -n "$_own" ]; then
+      die "Cannot make the worktree again: submodules of the one that is gone have work that no" \
+        "remote has, in $_admin/modules:" "$_own" \
+        "hint: git --git-dir '$_admin/modules/NAME' push origin HEAD:refs/heads/$topic"; fi
     park "$_admin" || die "Cannot keep the commits of $_admin"
     rm -rf -- "$_admin"
   done <<CLEARS
@@ -100,7 +106,7 @@ add() { # ARG...: git worktree add; of a person's clone with that person's hooks
   said=$(git -c core.fsmonitor= -c gc.auto=0 -c maintenance.auto=false \
     ${no_hooks:+-c core.hooksPath=/dev/null} \
     ${wrote:+${credential:+-c include.path="$progress.config"}} --git-dir="$common" \
-    worktree add ${later:+--no-checkout --lock --reason initializing} "$@" 2>&1 8>&- 9>&-)
+    worktree add ${later:+--no-checkout --lock} "$@" 2>&1 8>&- 9>&-)
 }
 later=$carry$sparse # what is checked out by us, not by git's own worktree add
 _other=$([ -z "$ignorecase" ] || quiet_git --git-dir="$common" for-each-ref --ignore-case \
