@@ -45,6 +45,7 @@ gitdir_of() { # ADMIN: sets _gitdir to the .git file of the worktree, which may 
 }
 ref_of() { # sets ref: the branch a symbolic ref file names, or the commit it holds
   ref=; [ -f "$1" ] && IFS= read -r ref <"$1"; ref=${ref#ref: }
+  case $ref in refs/*) ;; *[!0-9a-f]*) ref= ;; esac # else git could take it for an option
 }
 
 if command -v sha256sum >/dev/null; then digest() { sha256sum "$@"; }

@@ -11,7 +11,8 @@ safe_repo() { # REPO: sets _safe to a repo with its objects, refs, logs, HEAD an
   rm -rf -- "$_safe"
   mkdir -p -m 700 -- "$_safe" || return 1
   for _file in HEAD index packed-refs shallow; do
-    if [ -f "$1/$_file" ]; then cp -- "$1/$_file" "$_safe/" || return 1; fi; done
+    # With its time, by which git knows which files it has to read again.
+    if [ -f "$1/$_file" ]; then cp -p -- "$1/$_file" "$_safe/" || return 1; fi; done
   for _file in objects refs logs; do
     if [ -L "$1/$_file" ]; then return 1; fi
     if [ -d "$1/$_file" ]; then ln -s "$1/$_file" "$_safe/$_file"; fi; done

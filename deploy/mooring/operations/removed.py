@@ -57,6 +57,11 @@ merged() { # COMMIT: whether a base has its changes, as after a squash or a reba
       -lt 2000 ] || continue
     _one=$(GIT_AUTHOR_NAME=m GIT_AUTHOR_EMAIL=m GIT_COMMITTER_NAME=m GIT_COMMITTER_EMAIL=m \
       quiet_git --git-dir="$common" commit-tree "$1^{tree}" -p "$_from" -m squashed) || continue
+    # And none that takes them back again.
+    _back=$(GIT_AUTHOR_NAME=m GIT_AUTHOR_EMAIL=m GIT_COMMITTER_NAME=m GIT_COMMITTER_EMAIL=m \
+      quiet_git --git-dir="$common" commit-tree "$_from^{tree}" -p "$_one" -m back) || continue
+    case $(quiet_git --git-dir="$common" cherry "$_onto" "$_back" "$_one") in
+      '- '*) continue ;; esac
     case $(quiet_git --git-dir="$common" cherry "$_onto" "$_one") in '- '*) return 0 ;; esac
   done
   return 1
