@@ -38,7 +38,7 @@ read_config() { # one git finds the repo, judges whose it is, and says what of i
 'core\.(worktree|ignorecase|bare)|extensions\..*|remote\.origin\.url)$' 2>/dev/null |
     tr '\000\n' '\n\t')
   # A password that somebody put into the origin's URL stays on the target.
-  settled=$(printf '%s\n' "$settled" | sed 's,://[^[:space:]]*@,://,')
+  settled=$(printf '%s\n' "$settled" | sed 's,://[^/[:space:]]*@,://,')
   _from= _worktree=
   while IFS= read -r _file && IFS= read -r _entry; do
     case $_entry in
