@@ -71,18 +71,6 @@ def test_the_protocol_is_what_the_client_wants(
     assert asked(server)[1:] == [("POST", "/shop.git/git-upload-pack")] * posts
 
 
-def test_a_long_request_is_compressed(person: Person, repo: Path, server: HttpServer) -> None:
-    clone(person, server.url("shop.git"))
-    for number in range(60):
-        person.git("commit", "--allow-empty", "-m", str(number), cwd=person.home / "clone")
-    theirs = commit(person, repo, {"new": "new\n"})
-    person.git("push", server.root / "shop.git", "main", cwd=repo)
-    traced = {"GIT_TRACE_CURL": "1"}
-    done = person.git("fetch", cwd=person.home / "clone", env=QUIET | traced)
-    assert "Content-Encoding: gzip" in done.stderr
-    assert head(person, person.home / "clone", "origin/main") == theirs
-
-
 def test_a_push_in_chunks(person: Person, repo: Path, served: Path) -> None:
     (repo / "other photo").write_bytes(os.urandom(SIZE))
     person.git("add", "--all", cwd=repo)
