@@ -17,12 +17,12 @@ from pyinfra.api.host import Host
 
 from . import config, generate, identity, records
 from .claude.live import refusal
+from .ending import judge
 from .environment import template_names
 from .errors import MooringError, command
 from .facts import record as record_file
 from .facts.workspace import Observed
 from .look import Look, excluded
-from .loss import judge
 from .model import Key, Needs, Record, Request, State
 from .needs import check_needs, continues
 from .plan import Plan, intentions, resolve

@@ -15,22 +15,37 @@ safe_repo() { # REPO: sets _safe to a repo with its objects, refs, logs, HEAD an
     if [ -f "$1/$_file" ]; then cp -p -- "$1/$_file" "$_safe/" || return 1; fi; done
   for _file in objects refs logs; do
     if [ -L "$1/$_file" ]; then return 1; fi
-    if [ -d "$1/$_file" ]; then ln -s "$1/$_file" "$_safe/$_file"; fi; done
+    if [ ! -d "$1/$_file" ]; then continue; fi
+    if [ "$_file" = logs ]; then cp -R -P -- "$1/logs" "$_safe/" || return 1 # read behind no link
+    else ln -s "$1/$_file" "$_safe/$_file"; fi; done
   printf '[core]\n\trepositoryformatversion = 1\n' >"$_safe/config"
   if [ "$(quiet_git config --file "$1/config" extensions.objectFormat)" = sha256 ]; then
     printf '[extensions]\n\tobjectFormat = sha256\n' >>"$_safe/config"; fi
 }
+lines() { tr '\000\n' '\n\001'; } # of what git ends with a NUL, for which it quotes no name
+named() { # NAME: sets _name to a name that went through `lines`
+  _name=$1
+  case $1 in *"$_soh"*) _name=$(printf '%s.' "$1" | tr '\001' '\n') _name=${_name%.} ;; esac
+}
+within() { # SUBMODULE: the lines on stdin are about that one
+  _in=$(printf '%s' "$1" | tr '\t' '\002')
+  while IFS= read -r _line || [ -n "$_line" ]; do printf 'in %s\t%s\n' "$_in" "$_line"; done
+}
+_soh=$(printf '\001')
 only_in_modules() { # ADMIN: what its submodules' repos have and no remote, checked out or not
   if [ ! -d "$1/modules" ]; then return 0; fi
-  find "$1/modules" -type f -name HEAD | LC_ALL=C sort | while IFS= read -r _repo; do
-    _repo=${_repo%/HEAD} _name=${_repo#"$1/modules/"}
-    if [ ! -d "$_repo/objects" ]; then continue; fi
-    ( safe_repo "$_repo" || { echo "error $?"; exit; }
+  find "$1/modules" -type f -name HEAD -print0 | lines | LC_ALL=C sort |
+    while IFS= read -r _repo; do
+    _repo=${_repo%/HEAD} _within=${_repo#"$1/modules/"}
+    named "$_repo"
+    if [ ! -d "$_name/objects" ]; then continue; fi
+    ( safe_repo "$_name" || { echo "error $?"; exit; }
+      rm -f -- "$_safe/logs/refs/stash"
       quiet_git --git-dir="$_safe" rev-list --max-count=100 --branches --reflog HEAD --not \
         --remotes --tags | sed 's/^/unpushed /' || echo "error $?"
       if quiet_git --git-dir="$_safe" show-ref --verify --quiet refs/stash; then echo "stash 0"; fi
       rm -rf -- "$_safe"
-    ) 2>&1 | while IFS= read -r _line; do printf 'in %s\t%s\n' "$_name" "$_line"; done
+    ) 2>&1 | within "$_within"
   done
 }
 own_config() { # ADMIN: whether its config.worktree holds nothing that could run
@@ -55,6 +70,9 @@ EXCLUDES
     look_git() { GIT_COMMON_DIR=$common quiet_git --git-dir="$w_admin" --work-tree="$path" \
       -c core.quotePath=false -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
     own_config "$w_admin" || exit
+    # Plain git in here would believe those two.
+    if [ "$(cat .git)" != "gitdir: $w_admin" ]; then echo "pointer .git"; fi
+    if [ "$(cat "$w_admin/commondir")" != ../.. ]; then echo "pointer $w_admin/commondir"; fi
     look "$w_admin" "$@"
     only_in_modules "$w_admin"
     case $w_head in refs/heads/*) ;; *)
@@ -66,32 +84,41 @@ EXCLUDES
 }
 look() { # STATES EXCLUDE...: of the repo around us, by look_git; submodules are looked at apart
   _states=$1; shift
-  look_git status --porcelain=v1 --no-renames --untracked-files=all --ignore-submodules=all
-  _odd=$(look_git ls-files -v --stage | sed -n -e '/^error /p' \
+  look_git status -z --porcelain=v1 --no-renames --untracked-files=all --ignore-submodules=all |
+    lines
+  _odd=$(look_git ls-files -z -v --stage | lines | sed -n -e '/^error /p' \
     -e 's/^. 160000 \([0-9a-f]*\) [^	]*	/submodule \1 /p' -e 's/^[a-zS] [^	]*	/bit /p')
-  case $_odd in submodule* | *"
-submodule "*) # git status was told to leave them alone
-    look_git diff-index --cached --ignore-submodules=none HEAD |
-      sed -n -e '/^error /p' -e 's/^:[0-9]* 160000 [^	]*	/M  /p' \
-        -e 's/^:160000 [^	]*	/M  /p' ;;
-  esac
-  look_git ls-files --others --ignored --exclude-standard -- . "$@" | sed 's/^/!! /'
+  if [ -n "$_odd" ] || [ -e .gitmodules ] || [ -d "$_states/modules" ]; then
+    # git status was told to leave submodules alone
+    look_git diff-index -z --cached --ignore-submodules=none HEAD | lines |
+      sed -n -e '/^error /{p;d;}' -e N -e '/^:160000 /b s' -e '/^:[0-9]* 160000 /!d' \
+        -e ': s' -e 's/^[^\n]*\n/M  /p'
+  fi
+  look_git ls-files -z --others --ignored --exclude-standard -- . "$@" | lines | sed 's/^/!! /'
   for _state in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD sequencer BISECT_LOG rebase-merge \
     rebase-apply rebase-apply/applying
-  do if [ -e "$_states/$_state" ]; then echo "in-progress $_state"; fi; done
+  do if [ -e "$_states/$_state" ]; then
+    case $_state in sequencer)
+      if grep -qs '^revert ' "$_states/sequencer/todo"; then _state='sequencer of reverts'; fi ;;
+    esac
+    echo "in-progress $_state"
+  fi; done
   printf '%s\n' "$_odd" | while IFS= read -r _line; do
-    _name=${_line#* }
+    _within=${_line#* } _at=
+    case $_line in submodule*) _at=${_within%% *} _within=${_within#* } ;; esac
+    named "$_within"
     case $_line in
-      *'"') echo "odd $_name" ;; # a name with characters that git quotes
-      submodule*) _at=${_name%% *} _name=${_name#* }
-        if [ -n "$(ls -A -- "$_name" 2>/dev/null)" ]; then
-        (look_inside "$_name" "$_states" "$_at" "$@") | sed "s,^,in $(printf '%s' "$_name" |
-          sed 's/[\\&,]/\\&/g')	,"; fi ;;
-      bit*) if [ -e "$_name" ] && [ "$(look_git hash-object -- "$_name")" != \
-          "$(look_git rev-parse --verify --quiet ":$_name")" ]; then echo "hidden $_name"; fi ;;
+      submodule*) if [ -n "$(ls -A -- "$_name" 2>/dev/null)" ]; then
+        (look_inside "$_name" "$_states" "$_at" "$@") | within "$_within"; fi ;;
+      bit*) if { [ -e "$_name" ] || [ -L "$_name" ]; } && [ "$(hash_of "$_name")" != \
+          "$(look_git rev-parse --verify --quiet ":$_name")" ]; then echo "hidden $_within"; fi ;;
       ?*) echo "$_line" ;;
     esac
   done
+}
+hash_of() { # FILE: the object that git would make of it
+  if [ -L "$1" ]; then readlink -n -- "$1" | look_git hash-object --stdin
+  else look_git hash-object -- "$1"; fi
 }
 look_inside() { # SUBMODULE STATES COMMIT EXCLUDE...: a submodule, whose config is not trusted
   cd -- "$1" || { echo "error $?"; return; }

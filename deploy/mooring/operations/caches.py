@@ -97,7 +97,7 @@ fi
 if [ -n "$found$lost" ]; then
   lost=$(printf '%s\n' "$lost" "$found" | sed '/^$/d' | uniq | head -n 8)
   die "Cannot repair $source whole: it stays as it is. Lost are:" "$lost" \
-    "hint: git --git-dir='$cache' fsck --full"
+    "hint: git --git-dir $(quoted "$cache") fsck --full"
 fi
 if [ "$(state)" != "$state" ]; then
   die "Cannot repair $source: somebody has just worked in it" "hint: mooring cache repair $source"
@@ -113,7 +113,7 @@ swap() { # the mended one takes the place of the broken one, which stays beside 
   if [ -e "$cache" ]; then mv -- "$cache" "$_aside" || die "Cannot move $cache away"; fi
   mv -- "$cache.mended" "$cache" || die "Cannot put the mended cache in its place"
   echo "repaired; the broken one is $_aside"
-  echo "hint: rm -rf '$_aside'    # if nothing is missing"
+  echo "hint: rm -rf $(quoted "$_aside")    # if nothing is missing"
   exit 0
 }
 """
@@ -140,8 +140,8 @@ if [ -n "$own" ]; then
   if [ -z "$force" ]; then
     die "Cannot remove the cache of $source: no remote has all commits of these:" \
       "$(printf '%s\n' "$refs" | head -n 20)" \
-      "hint: git --git-dir='$cache' push origin --all" \
-      "hint: mooring cache remove '$source' --force    # keeps them in a bundle"
+      "hint: git --git-dir $(quoted "$cache") push origin --all" \
+      "hint: mooring cache remove $(quoted "$source") --force    # keeps them in a bundle"
   fi
   bundle=$root/removed/$(printf '%s' "$identity" | tr / _).$(date +%Y%m%d%H%M%S).bundle
   mkdir -p -m 700 -- "$root/removed"

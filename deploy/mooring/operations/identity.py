@@ -68,7 +68,7 @@ if ! quiet_git config --global --get-all include.path | grep -qxF -- "$includes"
   _said=$(quiet_git config --global --add include.path "$includes" 2>&1) || {
     echo "who commits holds in Claude, direnv and 'mooring run' only, since your git config" \
       "cannot be written: $_said"
-    echo "hint: git config --global --add include.path '$includes'"
+    echo "hint: git config --global --add include.path $(quoted "$includes")"
   }
 fi
 """

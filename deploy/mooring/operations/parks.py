@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 PARK = r"""
+pushes() { # ADMIN SCAN: hints that push what submodules' repos there have and no remote
+  printf '%s\n' "$2" | sed -n 's/^in \([^	]*\)	unpushed /\1	/p' |
+    awk -F '\t' '!seen[$1]++' | while IFS='	' read -r _name _tip; do
+      echo "hint: git --git-dir $(quoted "$1/modules/$_name") push origin" \
+        "$_tip:refs/heads/$topic-$(printf '%.7s' "$_tip")"; done
+}
 keep_ref() { # COMMIT: a ref of ours for it; sets kept_ref
   _n=1
   while quiet_git --git-dir="$common" show-ref --verify --quiet "$parks/$_n"
@@ -21,11 +27,15 @@ park() { # ADMIN: keeps commits of a detached HEAD that no ref has
 logged() { # LOG: the commits that a reflog names; what a rebase went through is in its result
   awk -F '\t' '$2 !~ /^rebase/ { split($1, a, " "); print a[2] }' "$1" 2>/dev/null
 }
+logs_of_branches() { # the commits that their logs name, each branch's own going with it
+  find "$common/logs/refs/heads" -type f -exec cat {} + 2>/dev/null | cut -d ' ' -f 2 |
+    grep . || echo none
+}
 keep_logged() { # commits made on no branch, or named by refs of the worktree alone, get a ref too
   keep_logs "$({
     logged "$w_admin/logs/HEAD"
     find "$w_admin/refs" -type f -exec cat {} + 2>/dev/null
-  } | grep -vxF "$(cut -d ' ' -f 2 "$common/logs/refs/heads/$branch" 2>/dev/null || echo none)")"
+  } | grep -vxF "$(logs_of_branches)")"
 }
 keep_logs() { # COMMITS: one ref of ours for those of them that no ref has
   _there=$(printf '%s\n' "$1" | sort -u | sed -e '/^0*$/d' -e 's/$/^{commit}/' |

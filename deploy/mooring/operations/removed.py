@@ -8,12 +8,12 @@ from hashlib import sha256
 from pyinfra.api.command import PyinfraCommand
 
 from ..claude import hooks
+from ..ending import judge
 from ..facts import record as record_file
 from ..facts import worktree as fact
 from ..facts.workspace import Observed
 from ..generate import SECTIONS
 from ..handle import Workspace, text_sum
-from ..loss import judge
 from ..model import Key, Record, State
 from ..selection import CONTEXT
 from .parks import PARK, parks
@@ -95,7 +95,7 @@ at_work() { # waits for a git that writes the worktree's index; then says who it
       stage=$root/locks/.who.$$
       _who=$(head -n 3 "$stage" | scrub)
       die "Cannot end: git is at work in $path: ${_who:-nobody that can be seen}" \
-        "hint: rm '$w_admin/index.lock'    # if no git runs there any more"
+        "hint: rm $(quoted "$w_admin/index.lock")    # if no git runs there any more"
     fi
     _left=$((_left - 1))
     sleep 1
@@ -113,10 +113,11 @@ if [ -n "$w_admin" ]; then
     die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
   fi
   if [ -z "$scanned" ]; then scanned=$(only_in_modules "$w_admin"); fi
-  unpushed=$(printf '%s\n' "$scanned" | sed -n 's/^in \(.*\)	unpushed .*/\1/p' | sort -u)
+  unpushed=$(printf '%s\n' "$scanned" | grep '^in [^	]*	unpushed ')
   if [ -n "$unpushed" ]; then # their repos go with the worktree: even --force would lose them
-    die "Cannot end: these submodules have commits that no remote has:" "$unpushed" \
-      "hint: git -C '$path' submodule foreach 'git push origin HEAD:refs/heads/$topic'"; fi
+    die "Cannot end: these submodules have commits that no remote has:" \
+      "$(printf '%s\n' "$unpushed" | cut -f 1 | sort -u | sed -e 's/^in //' -e 's,/modules/,/,g')" \
+      "$(pushes "$w_admin" "$unpushed")"; fi
   park "$w_admin" && keep_logged ||
     die "Cannot end: the commits that only the worktree has could not be kept"
   if [ -d "$path" ]; then
@@ -161,7 +162,7 @@ elif [ -n "$tip" ] && [ -z "$remote" ] && ! nothing_own "$tip"; then
 elif [ -n "$tip" ] && [ -n "$remote" ] && own_commits "$tip" --not --remotes; then
   _count=$(quiet_git --git-dir="$common" rev-list --count "$tip" --not --remotes)
   echo "the branch $branch stays: no remote has $_count of its commits"
-  echo "hint: git --git-dir='$common' push -u origin '$branch'"
+  echo "hint: git --git-dir $(quoted "$common") push -u origin $(quoted "$branch")"
 fi
 others= # our lines in info/exclude go with the last workspace
 for _admin in "$common"/worktrees/*/gitdir; do

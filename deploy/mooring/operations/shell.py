@@ -25,6 +25,11 @@ LOCK_SECONDS = 300
 SHARED = r"""
 # What git says can name a remote with the password that somebody put in its URL.
 scrub() { sed "s,://[^[:space:]'\"]*@,://,g"; }
+quoted() { # TEXT: as one word of a command that a person can paste
+  case $1 in '' | *[!A-Za-z0-9_@%+=:,./-]*)
+    printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
+  *) printf '%s' "$1" ;; esac
+}
 die() { printf '%s\n' "$@" | scrub >&2; exit 65; }
 stage= lock_dir= wrote= # what is unfinished or held; never left behind
 clean() {

@@ -28,8 +28,7 @@ clear() { # drops our registrations of worktrees that are gone or were half made
     _own=$(only_in_modules "$_admin")
     if [ -n "$_own" ]; then
       die "Cannot make the worktree again: submodules of the one that is gone have work that no" \
-        "remote has, in $_admin/modules:" "$_own" \
-        "hint: git --git-dir '$_admin/modules/NAME' push origin HEAD:refs/heads/$topic"; fi
+        "remote has:" "$_own" "$(pushes "$_admin" "$_own")"; fi
     park "$_admin" || die "Cannot keep the commits of $_admin"
     rm -rf -- "$_admin"
   done <<CLEARS
@@ -47,7 +46,7 @@ uncommitted() { # PATH: sets carried_tree and carried_index to what a worktree h
     die "Cannot bring along what is uncommitted: $1 has moved on from $start" \
       "hint: mooring end $topic"
   own_config "$w_admin" || die "Cannot bring along what is uncommitted in $1" \
-    "hint: git config --file '$w_admin/config.worktree' --list"
+    "hint: git config --file $(quoted "$w_admin/config.worktree") --list"
   carried_index=$(wt_git write-tree 2>&1) ||
     die "Cannot bring along what is uncommitted in $1:" "$carried_index"
   stage=$root/locks/.index.$$
@@ -69,7 +68,8 @@ add_submodules() { # those that the main checkout has; of a cache, which has non
       then continue; fi
       add_submodule || {
         echo "the submodule $_sub is not there: $(said_why | scrub)"
-        echo "hint: git -C '$path' submodule update --init --recursive -- '$_sub'"
+        echo "hint: git -C $(quoted "$path") submodule update --init --recursive --" \
+          "$(quoted "$_sub")"
       }
     done
 }
@@ -98,7 +98,8 @@ if [ "$(field state "$record")" = ended ]; then
   die "Cannot make the worktree: the workspace has just ended" "hint: mooring new $topic"; fi
 clear
 if [ -d "$path" ] && [ -n "$(ls -A -- "$path")" ]; then
-  die "Cannot make the worktree: $path is in the way" "hint: mv '$path' '$path.old'"
+  die "Cannot make the worktree: $path is in the way" \
+    "hint: mv $(quoted "$path") $(quoted "$path.old")"
 fi
 mkdir -p -- "${path%/*}" || die "Cannot make ${path%/*}"
 if [ -n "$carry" ]; then uncommitted "$carry"; fi
@@ -147,7 +148,7 @@ if [ -n "$lfs" ] && ! quiet_git --git-dir="$common" config --get-regexp \
   '^filter\.lfs\.(process|smudge)$' >/dev/null
 then
   echo "the repo keeps files in git-lfs, which is not set up here: they are pointers"
-  echo "hint: git lfs install && git -C '$path' lfs pull"
+  echo "hint: git lfs install && git -C $(quoted "$path") lfs pull"
 fi
 if [ -n "$submodules" ]; then find_admin; add_submodules; fi
 if [ -e "$path/.mooring" ] || [ -L "$path/.mooring" ]; then

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from mooring.claude.live import Live
+from mooring.ending import KEPT, SHOWN, judge, provisioned
 from mooring.errors import MooringError
-from mooring.loss import KEPT, SHOWN, judge, losses, provisioned
+from mooring.loss import losses
 from tests.unit.builders import (
+    ADMIN,
     COMMON,
     EDITED,
     PATH,
@@ -28,6 +30,14 @@ from tests.unit.builders import (
 
 OURS = frozenset({".envrc", ".env.local", "my file"})
 COMMIT = "c" * 40
+TOPIC = "fix-login"
+ODD = "a file or submodule whose name cannot be carried safely"
+STRANGE = "a submodule whose repo is not the worktree's own"
+
+
+def listed(scan: str) -> list[str]:
+    """What a person is shown of a scan."""
+    return [str(loss) for loss in losses(scan, OURS)]
 
 
 @pytest.mark.parametrize(
@@ -42,17 +52,47 @@ COMMIT = "c" * 40
         (" m sub", "uncommitted:  m sub"),
         ("?? notes.txt", "untracked: notes.txt"),
         ("?? my other file", "untracked: my other file"),
-        ('?? "a\\"b"', 'untracked: "a\\"b"'),
+        ('?? a"b', 'untracked: a"b'),
+        ("?? a\x01b\x02c", 'untracked: "a\\nb\\tc"'),
         ("!! .env", "ignored: .env"),
         ("!! .env.local.bak", "ignored: .env.local.bak"),
         (" M .envrc", "uncommitted:  M .envrc"),
         ("in-progress MERGE_HEAD", "in progress: MERGE_HEAD"),
         ("in-progress rebase-merge", "in progress: rebase-merge"),
         (f"commit {COMMIT}", f"commit on no branch: {COMMIT[:12]}"),
+        ("hidden app.py", "uncommitted, and hidden from git status: app.py"),
+        ("hidden .envrc", "uncommitted, and hidden from git status: .envrc"),
+        ('odd "new\\nline"', f'{ODD}: "new\\nline"'),
     ],
 )
 def test_what_counts(line: str, item: str) -> None:
-    assert losses(f"{line}\nend", OURS) == [f"  {item}"]
+    assert listed(f"{line}\nend") == [item]
+
+
+@pytest.mark.parametrize(
+    ("line", "item"),
+    [
+        (" M lib.c", "uncommitted:  M {}/lib.c"),
+        ("M  deep", "uncommitted: M  {}/deep"),
+        ("?? new.txt", "untracked: {}/new.txt"),
+        ("!! lib.o", "ignored: {}/lib.o"),
+        ("!! .env.local", "ignored: {}/.env.local"),
+        ("?? .envrc", "untracked: {}/.envrc"),
+        ("hidden lib.c", "uncommitted, and hidden from git status: {}/lib.c"),
+        ('odd "new\\nline"', f'{ODD}: {{}}/"new\\nline"'),
+        ("in-progress rebase-merge", "in progress: rebase-merge in {}"),
+        (f"moved {COMMIT}", "uncommitted: a submodule at another commit: {}"),
+        (f"unpushed {COMMIT}", f"commit that no remote has: {COMMIT[:12]} in {{}}"),
+        ("stash 0", "stash: 0 in {}"),
+        ("elsewhere /srv/lib.git", f"{STRANGE}: {{}}"),
+        ("elsewhere ", f"{STRANGE}: {{}}"),
+    ],
+)
+@pytest.mark.parametrize("place", ["lib", "a lib", "lib/deep"])
+def test_what_counts_in_a_submodule(line: str, item: str, place: str) -> None:
+    """Nothing in there is ours, whatever its name."""
+    within = "".join(f"in {part}\t" for part in place.split("/"))
+    assert listed(f"{within}{line}\nend") == [item.format(place)]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +119,15 @@ def test_what_does_not_count(scan: str) -> None:
         "end\nsh: git: not found",
         "git: not found\nend",
         "\nend",
+        "in lib\terror 128\nend",
+        "in lib\tfatal: bad object HEAD\nend",
+        "in lib\tin deep\terror 1\nend",
+        "in lib\t\nend",
+        "in lib\nend",
+        "in lib\tend",
+        "in lib\tunpushed error 128\nend",
+        "config core.fsmonitor \nend",
+        "config core.fsmonitor ",
     ],
 )
 def test_a_scan_that_failed_never_means_that_nothing_is_there(scan: str) -> None:
@@ -89,9 +138,8 @@ def test_a_scan_that_failed_never_means_that_nothing_is_there(scan: str) -> None
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85"])
 def test_an_item_ends_at_a_newline_only(mark: str) -> None:
     """Git leaves such characters in names as they are under core.quotePath=false."""
-    assert losses(f"?? .envrc{mark}?? .env.local\nend", OURS) == [
-        f"  untracked: .envrc{mark}?? .env.local"
-    ]
+    (loss,) = losses(f"?? .envrc{mark}?? .env.local\nend", OURS)
+    assert loss.path == f".envrc{mark}?? .env.local"
 
 
 def test_files_as_we_wrote_them_are_ours() -> None:
@@ -141,6 +189,90 @@ def test_what_would_be_lost_is_listed() -> None:
     assert all(PATH in hint for hint in error.hints[:-1])
     assert len(error.hints) == 4, "one for each kind, and the last resort"
     assert error.hints[-1].startswith("mooring end fix-login --force")
+
+
+UNDO = f"mooring end {TOPIC} --force"
+
+
+def hints(*lines: str) -> list[str]:
+    """What is hinted at for a scan of those lines, but for the last resort."""
+    *found, last = refusal(scanned("\n".join([*lines, "end"]))).hints
+    assert last.startswith(UNDO)
+    return list(found)
+
+
+@pytest.mark.parametrize(
+    ("states", "hint"),
+    [
+        (["MERGE_HEAD"], "merge --continue"),
+        (["CHERRY_PICK_HEAD"], "cherry-pick --continue"),
+        (["CHERRY_PICK_HEAD", "sequencer"], "cherry-pick --continue"),
+        (["REVERT_HEAD"], "revert --continue"),
+        (["REVERT_HEAD", "sequencer of reverts"], "revert --continue"),
+        (["BISECT_LOG"], "bisect reset"),
+        (["rebase-merge"], "rebase --continue"),
+        (["rebase-apply"], "rebase --continue"),
+        (["rebase-apply", "rebase-apply/applying"], "am --continue"),
+        (["CHERRY_PICK_HEAD", "rebase-merge"], "rebase --continue"),
+    ],
+)
+def test_what_is_in_progress_is_finished_by_its_own_command(states: list[str], hint: str) -> None:
+    assert hints(*(f"in-progress {state}" for state in states)) == [f"git -C {PATH} {hint}"]
+
+
+def test_what_is_in_progress_in_a_submodule_hides_no_hint() -> None:
+    found = hints("in-progress MERGE_HEAD", "in lib\tin-progress BISECT_LOG")
+    assert f"git -C {PATH} merge --continue" in found
+
+
+def test_each_kind_of_loss_has_its_hint_once() -> None:
+    """In the order in which they can be followed."""
+    found = hints(
+        " M app.py",
+        "?? notes",
+        "hidden main.py",
+        "!! .env",
+        "!! .env.mine",
+        "in-progress rebase-merge",
+        f"in lib\tmoved {COMMIT}",
+        f"in lib\tunpushed {COMMIT}",
+        "in lib\tstash 0",
+        "in vendor\telsewhere /srv/vendor.git",
+        f"commit {COMMIT}",
+    )
+    kinds = ("tar -cf", "push", "pop", "main.py && git", "branch saved", "absorbgitdirs")
+    assert [kind for hint in found for kind in kinds if kind in hint] == list(kinds)
+    assert len(found) == len(kinds)
+    assert found[3].endswith(f" && git -C {PATH} add -A && git -C {PATH} rebase --continue")
+    assert all(PATH in hint or ADMIN in hint for hint in found)
+
+
+def test_what_is_staged_and_nowhere_else_is_committed_first() -> None:
+    (found,) = hints("MD app.py")
+    assert found.split(" && ")[0] == f"git -C {PATH} commit -m Staged"
+    (found,) = hints("M  app.py")
+    assert found.split(" && ")[0] == f"git -C {PATH} add -A"
+
+
+def test_git_is_not_run_in_a_worktree_whose_pointer_was_rewritten() -> None:
+    *packed, mended = hints("pointer .git", " M app.py", "!! .env")
+    assert mended == f"git --git-dir {COMMON} worktree repair"
+    assert len(packed) == 1
+    assert "tar -cf" in packed[0]
+
+
+def test_a_name_with_control_characters_is_a_pattern_in_a_hint() -> None:
+    (found,) = hints("!! it's\x01here")
+    assert found.endswith(""" 'it'"'"'s'?here)""")
+
+
+def test_a_config_of_the_worktrees_own_is_not_looked_behind() -> None:
+    scan = "config core.fsmonitor filter.x.clean "
+    error = refusal(scanned(scan))
+    assert "its own git config sets core.fsmonitor filter.x.clean, which could run" in error.message
+    assert error.hints[0] == f"git config --file {ADMIN}/config.worktree --list"
+    assert error.hints[1].startswith(UNDO)
+    judge(a_request(force=True), scanned(scan), SESSION)
 
 
 @pytest.mark.parametrize(("count", "lines"), [(SHOWN, SHOWN + 1), (SHOWN + 7, SHOWN + 2)])

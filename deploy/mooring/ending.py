@@ -1,0 +1,90 @@
+"""Whether a workspace can be ended: not while anything would be lost with it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from .claude import hooks
+from .errors import MooringError, command
+from .facts.workspace import Observed
+from .loss import losses
+from .model import Request
+from .saves import saves
+from .selection import CONTEXT
+
+SHOWN = 20
+KEPT = (CONTEXT[0], hooks.SETTINGS)
+"""What an end keeps beside the record, and the next workspace of the topic gets again."""
+
+
+def judge(request: Request, observed: Observed, session: str) -> None:
+    """Raise MooringError, listing each item, if anything would be lost; `force` accepts that.
+
+    `session` is the workspace's current one: nobody may be in the middle of it.
+
+    What git has locked, or no longer knows as a worktree, is refused or left alone either way.
+    """
+    worktree, topic, words = observed.worktree, request.topic, request.words
+    found = worktree.registered
+    if found and found.locked and not observed.half_made:
+        why = found.locked[1:] or "no reason given"
+        raise MooringError(
+            f"Cannot end {topic!r}: git has its worktree locked ({why})",
+            command("git", "--git-dir", observed.repo.common, "worktree", "unlock", worktree.path),
+        )
+    if request.force or observed.half_made or worktree.kind in ("", "empty"):
+        return
+    running = observed.session.process(session) or observed.session.inside(worktree.path)
+    if running:
+        raise MooringError(
+            f"Cannot end {topic!r}: Claude is running there (pid {running.pid})",
+            command("mooring", "attach", *words, note="if it is in tmux or Zellij"),
+            command("mooring", "end", *words, "--force", note="ends it all the same"),
+        )
+    if worktree.scan is None:
+        raise MooringError(
+            f"Cannot end {topic!r}: {worktree.path} is no worktree of {observed.repo.source} "
+            "any more, so what is in it cannot be judged",
+            command("mooring", "end", *words, "--force", note="forgets it, leaves the directory"),
+        )
+    _check_config(request, observed)
+    items = losses(worktree.scan, provisioned(observed))
+    if items:
+        shown = [f"  {item}" for item in items[:SHOWN]]
+        more = [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
+        raise MooringError(
+            "\n".join([f"Cannot end {topic!r}: this would be lost:", *shown, *more]),
+            *(saves(topic, found, items) if found else ()),
+            command("mooring", "end", *words, "--force", note="loses it; commits stay"),
+        )
+
+
+def _check_config(request: Request, observed: Observed) -> None:
+    """Raise MooringError where git would read settings that could run a program."""
+    found = re.match(r"config (.*)", observed.worktree.scan or "")
+    registered = observed.worktree.registered
+    if found and registered:
+        file = f"{registered.admin}/config.worktree"
+        raise MooringError(
+            f"Cannot end {request.topic!r}: its own git config sets {found[1].strip()}, "
+            "which could run a program, so that nobody looks at what is in it",
+            command("git", "config", "--file", file, "--list"),
+            command("mooring", "end", *request.words, "--force", note="without looking"),
+        )
+
+
+def provisioned(observed: Observed) -> frozenset[str]:
+    """Paths that are still as Mooring wrote them."""
+    record = observed.record
+    sources, present = observed.files.sources, observed.files.present
+    if not record:
+        return frozenset()
+    # A copy whose source is gone is the last one.
+    copies = {
+        path: value
+        for path, value in record.files.items()
+        if path in sources or value in sources.values()
+    }
+    written = {**copies, **record.generated}
+    same = {path for path, value in written.items() if present.get(path) == value}
+    return frozenset({*same, *KEPT})
