@@ -68,13 +68,18 @@ class Caches:
         for line in lines:
             self.report(f"{cache.repo}: {line}")
 
+    def bad(self) -> list[str]:
+        """The identities of those that were found damaged, or could not be fetched."""
+        return [repo for repo, lines in self.said.items() if lines[0] in ("damaged", "failed")]
+
     def check(self) -> None:
-        """Raise MooringError if a cache was found damaged."""
-        bad = [repo for repo, lines in self.said.items() if "damaged" in lines]
+        """Raise MooringError if there is a bad one, once all have been looked at."""
+        bad, verb = self.bad(), self.request.verb
+        again = "repair" if verb == "verify" else verb
         if bad:
             raise MooringError(
-                f"Cannot trust {len(bad)} of {len(self.said)} caches: damaged",
-                *(command("mooring", "cache", "repair", repo) for repo in bad[:5]),
+                f"Cannot {verb} {len(bad)} of {len(self.said)} caches",
+                *(command("mooring", "cache", again, repo) for repo in bad[:5]),
             )
 
     def found(self) -> tuple[Cache, ...]:
@@ -87,8 +92,11 @@ class Caches:
         name = self.request.repo
         if not name:
             return tuple(every)
-        identity = parse_source(name).identity if "/" in name and ":" in name else name
+        is_url = "/" in name and ":" in name
+        identity = parse_source(name).identity if is_url else name
         same = tuple(cache for cache in every if identity in (cache.repo, cache.url))
+        if is_url:  # a broken one doesn't know its own
+            same = tuple(msgspec.structs.replace(one, url=one.url or name) for one in same)
         if not same:
             raise MooringError(
                 f"Cannot {self.request.verb}: there is no cache of {name}", "mooring cache list"

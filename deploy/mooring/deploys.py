@@ -63,7 +63,7 @@ def tend(handle: Caches) -> None:
     """Queue it for each cache that is meant. Raises MooringError if there is none such."""
     for one in handle.chosen():
         tended(handle, one, name=f"{handle.request.verb} of {one.repo}")
-    if handle.request.verb == "verify":
+    if handle.request.verb in ("fetch", "verify"):
         verdict(handle, name="verdict")
 
 

@@ -69,6 +69,9 @@ def _envrc_names(plan: Plan, record: Record) -> dict[str, Any]:
         "topic": plan.topic,
         "names": fixed(record),
         "env": render_env(plan.env, record),
+        "git_settings": [
+            (name, render_env({name: value}, record)[name]) for name, value in plan.git_settings
+        ],
         "session_file": f"{plan.worktree}/.mooring/session",
     }
 

@@ -138,9 +138,9 @@ class Workspace:
     def git(self) -> GitSpec:
         """Who commits here and with which credential; '' is as git itself has it."""
         request = self.request
-        names = template_names(
-            request.topic, request.agent, request.issue, self.observed.repo.identity, "", ""
-        )
+        repo, record = self.observed.repo.identity, self.record
+        named = (record.base, record.branch) if record else ("", "")
+        names = template_names(request.topic, request.agent, request.issue, repo, *named)
         return identity.rendered(self.spec.git, names)
 
     # What should be

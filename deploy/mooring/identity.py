@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from .spec import Credential, GitSpec, render
@@ -40,8 +40,9 @@ def text(git: GitSpec, url: str) -> str:
     parts += [_section("author", who), _section("committer", who)]
     if git.signing_key:
         parts.append(_section("commit", {"gpgSign": "true"}))
-        if _is_ssh(git.signing_key):
-            parts.append(_section("gpg", {"format": "ssh"}))
+        parts.append(_section("gpg", {"format": "ssh" if _is_ssh(git.signing_key) else "openpgp"}))
+    elif git.name or git.email:  # a signature says who it was: nobody signs for another
+        parts += [_section("commit", {"gpgSign": "false"}), _section("tag", {"gpgSign": "false"})]
     parts.append(credential(git, url))
     return "".join(parts)
 
@@ -54,18 +55,34 @@ def credential(git: GitSpec, url: str) -> str:
     return f'[credential "{key}"]\n\thelper =\n\thelper = {_quoted(helper)}\n'
 
 
-def variables(git: GitSpec, url: str) -> dict[str, str]:
-    """The same as environment (git 2.31): no helper that a person sets up later comes before it."""
+def settings(git: GitSpec, url: str) -> tuple[tuple[str, str], ...]:
+    """The same, to be given in the environment: no helper set up elsewhere comes before it."""
     key, helper = _helper(git, url)
-    if not helper:
+    name = f"credential.{key}.helper"
+    return ((name, ""), (name, helper)) if helper else ()
+
+
+def variables(inherited: Mapping[str, str], own: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Variables by which git (2.31) has those settings after the ones that it had anyway.
+
+    Those of another workspace are left out.
+    """
+    count = inherited.get("GIT_CONFIG_COUNT", "")
+    pairs = [
+        (inherited.get(f"GIT_CONFIG_KEY_{n}", ""), inherited.get(f"GIT_CONFIG_VALUE_{n}", ""))
+        for n in range(int(count) if count.isdecimal() and len(count) < 4 else 0)
+    ]
+    pairs = [pair for pair in pairs if not pair[1].startswith(_HELPER)] + list(own)
+    if not pairs and not count:
         return {}
-    return {
-        "GIT_CONFIG_COUNT": "2",
-        "GIT_CONFIG_KEY_0": f"credential.{key}.helper",
-        "GIT_CONFIG_VALUE_0": "",
-        "GIT_CONFIG_KEY_1": f"credential.{key}.helper",
-        "GIT_CONFIG_VALUE_1": helper,
-    }
+    found = {"GIT_CONFIG_COUNT": str(len(pairs))}
+    for n, (name, value) in enumerate(pairs):
+        found |= {f"GIT_CONFIG_KEY_{n}": name, f"GIT_CONFIG_VALUE_{n}": value}
+    return found
+
+
+_HELPER = '!f() { test "$1" = get || exit 0; '
+"""How a helper of ours begins."""
 
 
 def _helper(git: GitSpec, url: str) -> tuple[str, str]:
@@ -77,7 +94,7 @@ def _helper(git: GitSpec, url: str) -> tuple[str, str]:
     user = shlex.quote(git.credential.username)
     # It only answers: nothing is stored, and where the command fails nobody else is asked.
     helper = (
-        f'!f() {{ test "$1" = get || exit 0; secret=$({command}) || {{ echo quit=1; exit; }}; '
+        f"{_HELPER}secret=$({command}) || {{ echo quit=1; exit; }}; "
         f"printf 'username=%s\\npassword=%s\\n' {user} \"$secret\"; }}; f"
     )
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", helper
@@ -94,4 +111,4 @@ def _quoted(value: str) -> str:
 
 
 def _is_ssh(key: str) -> bool:
-    return re.match(r"ssh-|ecdsa-|sk-|key::", key) is not None or key.endswith(".pub")
+    return re.match(r"ssh-|ecdsa-|sk-|key::", key) is not None or key.startswith(("/", "~/"))

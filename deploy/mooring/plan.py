@@ -63,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the repo keeps files in git-lfs."""
     submodules: bool
     env: dict[str, str]
+    git_settings: tuple[tuple[str, str], ...]
+    """Of git's config, what the environment has: a credential's helper."""
     approves: bool
     """Whether `direnv allow` may be run: the `.envrc` has nothing of the repo's."""
     notes: tuple[str, ...]
@@ -161,7 +163,8 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         sparse="" if observed.repo.checkout else cone(spec.sparse),
         lfs=b"filter=lfs" in observed.repo.blobs.get(".gitattributes", b""),
         submodules=spec.submodules and ".gitmodules" in observed.repo.blobs,
-        env={**spec.env, **identity.variables(spec.git, _remote(request, observed))},
+        env=dict(spec.env),
+        git_settings=identity.settings(spec.git, _remote(request, observed)),
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
         notes=(*notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,

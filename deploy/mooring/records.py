@@ -18,6 +18,7 @@ _CLAIMED = (
     "worktree",
     "branch",
     "base",
+    "start",
     "owns_branch",
     "source",
 )

@@ -85,8 +85,8 @@ def tend(data: dict[str, Any], report: Report) -> dict[str, tuple[str, ...]]:
         try:
             _carry_out(handle, deploys.tend, False)
         except MooringError:
-            if checked.verb != "verify" or not handle.said:
-                raise  # what was found damaged is an answer
+            if not handle.bad():
+                raise  # what was found damaged, or away, is an answer
         return handle.said
 
 

@@ -987,7 +987,7 @@ def test_a_scan_lists_what_is_nowhere_else(person: Person, repo: Path) -> None:
     (path / "node_modules/a/b.js").write_text("x\n")
     assert scanned(person, repo, ":(exclude,glob)**/node_modules/**") == [
         " M README.md",
-        '?? "notes é.txt"',
+        "?? notes é.txt",
         "!! .env.local",
     ]
     assert "!! node_modules/a/b.js" in scanned(person, repo)

@@ -28,7 +28,7 @@ def tend(verb: str, repo: str, report: Report, *, force: bool = False) -> list[d
 
 
 def _result(lines: tuple[str, ...]) -> dict[str, Any]:
-    words = ("damaged", "fetched", "sound", "removed", "packed")
+    words = ("damaged", "failed", "fetched", "sound", "removed", "packed")
     return {
         "result": next((line for line in lines if line in words), "repaired"),
         "said": [line for line in lines if line not in words],

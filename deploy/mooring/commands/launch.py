@@ -21,6 +21,7 @@ from ..environment import Named, process, render_env
 from ..errors import MooringError, usage
 from ..registry import Registry
 from ..spec import merge
+from .places import git, main_git_dir
 
 Report = Callable[[str], None]
 UNSAVED = "--no-session-persistence"
@@ -114,11 +115,21 @@ def user_args(topic: str) -> list[str]:
 def environment(workspace: Named, session: str) -> dict[str, str]:
     """The environment of a process in the workspace: fixed names and the user's own `env`."""
     spec = merge(load_user(user_directory(), workspace.topic, workspace.agent))
-    named = "://" in workspace.source or workspace.repo.startswith(("file/", "commit/"))
-    url = workspace.source if named else f"https://{workspace.repo}"
-    own = {**spec.trusted_env, **identity.variables(spec.git, url)}
-    trusted = render_env(own, workspace)
+    found = identity.settings(spec.git, _remote(workspace)) if spec.git.credential else ()
+    settings = [(name, render_env({name: value}, workspace)[name]) for name, value in found]
+    trusted = {
+        **render_env(spec.trusted_env, workspace),
+        **identity.variables(os.environ, settings),
+    }
     return process(os.environ, workspace, session, trusted)
+
+
+def _remote(workspace: Named) -> str:
+    """The URL of the repo's origin, '' where it has none."""
+    if not workspace.source.startswith("/"):
+        return workspace.source
+    place = main_git_dir(Path(workspace.source))
+    return "".join(git(place, "config", "--get", "remote.origin.url") or ())
 
 
 def start(what: Start, registry: Registry) -> int:

@@ -23,7 +23,8 @@ say_caches() {
           gitdir_of "${_admin%/gitdir}"; if [ -e "$_gitdir" ]; then _live=$((_live + 1)); fi
         fi
       done
-      _size=$(du -sk -- "$_cache"); _fetched=0
+      _size=$(du -sk -- "$_cache" 2>/dev/null) || continue # it may go at any moment
+      _fetched=0
       for _file in FETCH_HEAD HEAD; do
         if [ "$_fetched" = 0 ] && [ -f "$_cache/$_file" ]; then
           _fetched=$(stat -c %Y -- "$_cache/$_file" 2>/dev/null || stat -f %m -- "$_cache/$_file")

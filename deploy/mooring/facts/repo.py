@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
+from ..claude import hooks
 from ..repo import path_identity
 from ..script import MAX_FILE, content
 
-FRAGMENT = r"""
+LOOKED_AT = (
+    "mooring.yaml .worktreeinclude .envrc .mooring .session-context.md .session-prompt.md .claude "
+    f"{hooks.SETTINGS} .gitattributes .gitmodules .gitignore"
+)
+"""What every run reads of a commit, or wants to know the existence of."""
+
+FRAGMENT = rf"""
+looked_at='{LOOKED_AT}'
+"""
+FRAGMENT += r"""
 common= checkout= default= problem= origin= settled= known= bare=
 locate() { # sets common (the shared git directory), checkout (the main one, if any), repo, default
   if [ -n "$identity" ]; then
@@ -145,9 +155,7 @@ asked() { # BASE...: what is asked of git, a line each; the words behind come ba
     printf '%s^{commit} ref %s\n' "refs/heads/$_up" "refs/heads/$_up"
   done
   for _name in "$@" $seen $r_commit; do printf '%s^{commit} ref %s\n' "$_name" "$_name"; done
-  for _name in "$_tip" "$@"; do for _file in mooring.yaml .worktreeinclude .envrc .mooring \
-    .session-context.md .session-prompt.md .claude "$settings_name" .gitattributes \
-    .gitmodules .gitignore
+  for _name in "$_tip" "$@"; do for _file in $looked_at
   do printf '%s:%s file %s %s\n' "$_name" "$_file" "$_name" "$_file"; done; done
 }
 below() { # a branch that has the wanted one as its directory

@@ -6,13 +6,17 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
+from ..facts.repo import LOOKED_AT
 from ..handle import Workspace
 from . import network
 from .shell import run, step, told
 
 CLONE_SECONDS = 7200
 
-CLONE = r"""
+CLONE = rf"""
+looked_at='{LOOKED_AT}'
+"""
+CLONE += r"""
 clone() { # CACHE: a bare clone, made beside and then renamed; branches of the remote are never ours
   mkdir -p -- "${1%/*}" || die "Cannot make the cache of $source"
   rm -rf -- "${1%/*}"/.stage-"${1##*/}".* # of clones that died: the lock is ours
@@ -28,6 +32,7 @@ clone() { # CACHE: a bare clone, made beside and then renamed; branches of the r
   else die "Cannot clone $source:" "$(why)"; fi
   told
   follow_head "$stage"
+  spec_files "$stage"
 }
 new_cache() { # FORMAT: the stage, an empty repo; a person's defaults don't count
   _said=$(GIT_DEFAULT_REF_FORMAT=files quiet_git init --quiet --bare --object-format="$1" -- \
@@ -43,6 +48,18 @@ finish_repair() { # of one that was cut short between putting the old cache asid
     if [ -e "$cache" ]; then mv -- "$cache" "$cache.broken.$$" || die "Cannot move $cache"; fi
     mv -- "$cache.mended" "$cache" || die "Cannot put the mended cache in its place"
   fi
+}
+spec_files() { # REPO: those that a partial clone left out, while the agent's credential is at hand
+  set -- "$1" "$1"/objects/pack/*.promisor
+  if [ ! -e "$2" ]; then return 0; fi
+  for _name in "refs/remotes/origin/${base:-HEAD}" "refs/tags/$base" "$base"; do
+    _tree=$(quiet_git --git-dir="$1" rev-parse --verify --quiet "$_name^{tree}") && break
+  done
+  set -- "$1" $(quiet_git --git-dir="$1" ls-tree "$_tree" -- $looked_at | grep ' blob ' |
+    cut -c 13- | cut -f 1)
+  if [ $# -eq 1 ]; then return 0; fi
+  _repo=$1; shift
+  net_git --git-dir="$_repo" fetch --no-tags --no-write-fetch-head --filter=blob:none origin "$@"
 }
 follow_head() { # REPO [LINES]: its origin/HEAD names the remote's default branch
   _new=${2-$(net_git --git-dir="$1" ls-remote --symref origin HEAD)}
@@ -67,6 +84,11 @@ stage=
 
 _UPDATE = r"""
 lock_repo
+if [ -z "$own" ]; then
+  _said=$(quiet_git --git-dir="$common" for-each-ref --count=1 --format='%(refname)' 2>&1) ||
+    die "Cannot use the cache of $source: $(printf '%s\n' "$_said" | sed 's/^[a-z]*: //;q')" \
+      "hint: mooring cache repair $(quoted "$source")"
+fi
 online "$common" origin
 if [ -n "$own" ]; then # a person's clone: as `git fetch` there would do it
   patiently --git-dir="$common" fetch --progress origin || die "Cannot fetch:" "$(why)"
@@ -74,7 +96,7 @@ if [ -n "$own" ]; then # a person's clone: as `git fetch` there would do it
   exit 0
 fi
 here() { # REF: the commit that the cache has for it
-  quiet_git --git-dir="$common" rev-parse --verify --quiet "$1^{commit}"
+  quiet_git --git-dir="$common" rev-parse --verify --quiet "$1^{commit}" 2>/dev/null
 }
 if [ -z "$always" ] && [ -n "$(here "refs/remotes/origin/$base")" ] && [ -z "$named" ]
 then exit 0; fi
@@ -86,6 +108,17 @@ remote() { # REF: the commit that the remote has for it
   printf '%s\n' "$_there" | while IFS='	' read -r _oid _ref; do
     if [ "$_ref" = "$1" ]; then echo "$_oid"; fi; done
 }
+not_fetched() {
+  _why=$(why)
+  case $_why in *'would clobber existing tag'*)
+    die "Cannot fetch $source: its tag $base was moved:" "$_why" \
+      "hint: git --git-dir $(quoted "$common") tag -d $(quoted "$base")" ;;
+    *'bad object'* | *'did not send all'* | *'not match index'* | *corrupt*)
+      die "Cannot fetch $source: its cache is damaged:" "$_why" \
+        "hint: mooring cache repair $(quoted "$source")" ;;
+  esac
+  die "Cannot fetch $source:" "$_why"
+}
 set --
 _default=$(printf '%s\n' "$_there" | sed -n 's,^ref: refs/heads/\(.*\)	HEAD$,\1,p')
 for _name in "$base" "$branch" "$_default"; do
@@ -94,7 +127,7 @@ for _name in "$base" "$branch" "$_default"; do
   if [ "$_name" = "$_default" ] && [ -z "$_commit" ]; then _commit=$(remote HEAD); fi
   if [ -n "$_commit" ] && [ "$_commit" != "$(here "$_mine")" ]; then
     set -- "$@" "+refs/heads/$_name:$_mine"
-  elif [ -z "$_commit" ] && [ "$_name" = "$base" ] && [ -n "$(here "$_mine")" ]; then
+  elif [ -z "$_commit" ] && [ "$_name" != "$_default" ] && [ -n "$(here "$_mine")" ]; then
     quiet_git --git-dir="$common" update-ref -d "$_mine"
     echo "origin has no branch $_name any more"
   fi
@@ -104,12 +137,12 @@ case $base in *[!0-9a-f]*) ;; ????????????????????????????????????????*)
   if [ -z "$(here "$base")" ]; then set -- "$@" "$base"; fi ;;
 esac
 if [ $# -gt 0 ] && ! patiently --git-dir="$common" fetch --progress origin "$@"; then
-  grep -q 'cannot lock ref' "$progress" || die "Cannot fetch $source:" "$(why)"
+  grep -q 'cannot lock ref' "$progress" || not_fetched
   # A branch that is gone there stands in the way of one that has it as its directory.
   patiently --git-dir="$common" fetch --progress --prune origin \
     '+refs/heads/*:refs/remotes/origin/*' || die "Cannot fetch $source:" "$(why)"
 fi
-if [ $# -gt 0 ]; then told; fi
+if [ $# -gt 0 ]; then told; spec_files "$common"; fi
 follow_head "$common" "$_there"
 """
 
@@ -122,6 +155,7 @@ def cache(workspace: Workspace) -> Iterator[PyinfraCommand]:
         **network.names(workspace),
         "identity": workspace.source.identity or "",
         "source": request.repo,
+        "base": repo.base,
     }
 
     def fetched(answer: list[str]) -> None:
@@ -136,7 +170,6 @@ def cache(workspace: Workspace) -> Iterator[PyinfraCommand]:
         yield run(workspace, names, text, fetched, CLONE_SECONDS, watched=True)
     elif workspace.pending or (request.fetch and not workspace.fetched):
         names |= {
-            "base": repo.base,
             "branch": repo.branch,
             "named": request.branch,
             "always": "yes" if request.fetch else "",

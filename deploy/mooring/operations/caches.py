@@ -19,9 +19,10 @@ lock_repo
 cache=$root/cache/$identity.git
 finish_repair
 git_cache() { quiet_git --git-dir="$cache" "$@"; }
-own_refs() { # of the cache itself; one that a crash left empty is read from its log
-  git_cache for-each-ref --format='%(refname) %(objectname)' 2>/dev/null |
-    grep -v '^refs/remotes/'
+own_refs() { # [REPO]: of the cache itself; one that a crash left empty is read from its log
+  _refs=$(quiet_git --git-dir="${1-$cache}" for-each-ref --format='%(refname) %(objectname)' \
+    2>/dev/null) || return 1
+  printf '%s\n' "$_refs" | sed -e '/^$/d' -e '/^refs\/remotes\//d'
   (cd -- "$cache" && find refs/heads refs/mooring refs/stash -type f -size 0 2>/dev/null) |
     while IFS= read -r _ref; do
       _last=$(tail -n 1 "$cache/logs/$_ref" 2>/dev/null | cut -d ' ' -f 2)
@@ -33,7 +34,11 @@ own_refs() { # of the cache itself; one that a crash left empty is read from its
 _FETCH = r"""
 online "$cache" origin
 patiently --git-dir="$cache" fetch --progress --prune origin \
-  '+refs/heads/*:refs/remotes/origin/*' || die "Cannot fetch $source:" "$(why)"
+  '+refs/heads/*:refs/remotes/origin/*' || { # others have their turn all the same
+    echo failed
+    why | scrub
+    exit 0
+  }
 told
 follow_head "$cache"
 echo fetched
@@ -53,16 +58,33 @@ _REPAIR = r"""
 rm -rf -- "$cache.mended" # of a repair that was cut short before its end: who knows what came since
 state() { # what anybody does in the cache or a worktree of it changes this
   own_refs
-  (cd -- "$cache" && find worktrees logs -type f 2>/dev/null | grep -e HEAD -e index -e logs |
-    LC_ALL=C sort | sums)
+  (cd -- "$cache" && find worktrees logs refs -type f 2>/dev/null |
+    grep -e HEAD -e index -e logs -e refs | LC_ALL=C sort | sums)
 }
-before=$(own_refs)
+view() { # sets view to a repo of the cache's refs and objects, whatever became of the rest
+  view=$root/locks/.view.$$
+  rm -rf -- "$view"
+  mkdir -p -m 700 -- "$view/objects" || die "Cannot write to $root"
+  echo 'ref: refs/heads/main' >"$view/HEAD"
+  printf '[core]\n\trepositoryformatversion = 1\n\tbare = true\n' >"$view/config"
+  if find "$cache/refs" -type f -exec cat {} + 2>/dev/null | grep -q '^.\{64\}$'
+  then printf '[extensions]\n\tobjectFormat = sha256\n' >>"$view/config"; fi
+  grep -e '^#' -e '^^' -e '^[0-9a-f]\{40,\} refs/' "$cache/packed-refs" >"$view/packed-refs" \
+    2>/dev/null
+  mkdir -p -- "$cache/refs"
+  ln -s "$cache/refs" "$view/refs"
+  if [ -d "$cache/objects" ]; then rmdir "$view/objects"; ln -s "$cache/objects" "$view/objects"; fi
+}
+view
+before=$(own_refs "$view") || die "Cannot repair $source: nobody can read its refs" \
+  "hint: git --git-dir $(quoted "$cache") for-each-ref"
+rm -rf -- "$view"
 state=$(state)
 clone "$cache"
 mended() { quiet_git --git-dir="$stage" "$@"; }
 if quiet_git config --file "$cache/config" --list >/dev/null 2>&1
 then cp -p -- "$cache/config" "$stage/config"; fi
-for _name in worktrees logs info; do
+for _name in worktrees info; do
   if [ -d "$cache/$_name" ]; then cp -Rp -- "$cache/$_name" "$stage/" || die "Cannot copy $_name"
   fi
 done
@@ -77,6 +99,8 @@ lost=$(printf '%s\n' "$before" | while IFS=' ' read -r _ref _commit; do
   then mended update-ref "$_ref" "$_commit" || exit 1
   else echo "$_ref $_commit"; fi
 done) || die "Cannot bring the branches over"
+# Now that no ref is written any more: each would add a line to its log.
+if [ -d "$cache/logs" ]; then cp -Rp -- "$cache/logs" "$stage/" || die "Cannot copy logs"; fi
 for _admin in "$stage"/worktrees/*; do # what was staged is in the worktree too, most of the time
   [ -f "$_admin/gitdir" ] || continue
   gitdir_of "$_admin"; _tree=${_gitdir%/.git}
@@ -110,6 +134,7 @@ swap
 _SWAP = r"""
 swap() { # the mended one takes the place of the broken one, which stays beside it
   _aside=$cache.broken.$(date +%Y%m%d%H%M%S)
+  while [ -e "$_aside" ]; do _aside=$_aside-2; done
   if [ -e "$cache" ]; then mv -- "$cache" "$_aside" || die "Cannot move $cache away"; fi
   mv -- "$cache.mended" "$cache" || die "Cannot put the mended cache in its place"
   echo "repaired; the broken one is $_aside"
@@ -127,6 +152,7 @@ for _admin in "$cache"/worktrees/*/gitdir; do
       "hint: mooring list    # and mooring end it"; fi
 done
 own=$(git_cache rev-list --max-count=1 --all --reflog --not --remotes) || own=unknown
+if [ "$own" = unknown ] && [ -z "$(find "$cache" -type f | head -n 1)" ]; then own=; fi
 if [ -n "$own" ]; then
   if [ -n "$force" ]; then # a bundle has refs, not logs: each stash and each logged commit gets one
     git_cache rev-list --walk-reflogs refs/stash 2>/dev/null | awk '{ print NR, $1 }' |
@@ -190,6 +216,7 @@ def tended(caches: Caches, cache: Cache) -> Iterator[PyinfraCommand]:
         "filter": cache.filter,
         "identity": cache.repo,
         "source": cache.url,
+        "base": "",
         "force": "yes" if caches.request.force else "",
     }
     text = script.compose(

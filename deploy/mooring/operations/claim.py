@@ -14,7 +14,7 @@ from ..handle import Workspace
 from ..model import Record, State
 from .identity import IDENTITY
 from .identity import names as identity_names
-from .shell import run, step
+from .shell import run, step, told
 
 PORTS = (20000, 12000)
 """The first port and how many there are: below Linux's ephemeral range, 32768 and up."""
@@ -151,9 +151,14 @@ def released(workspace: Workspace) -> Iterator[PyinfraCommand]:
     found = workspace.observed.worktree.registered
     head = found.head if found else ""
     ended = records.ended(record, workspace.session, head, workspace.commit, int(time.time()))
+
+    def finished(answer: list[str]) -> None:
+        told(workspace)(answer)
+        workspace.finish(ended, "ended")
+
     yield run(
         workspace,
         {**record_names(workspace, ended), **identity_names(workspace)},
         IDENTITY + _COMMON + _RELEASE + _FINISH,
-        lambda _: workspace.finish(ended, "ended"),
+        finished,
     )

@@ -25,10 +25,7 @@ include() { # FILE CONDITION PATH
 exclude_from() { # FILE PATH: FILE does not include it any more
   if [ ! -f "$1" ]; then return 0; fi
   quiet_git config --file "$1" --get-regexp '^includeif\.' | while IFS= read -r _line; do
-    case $_line in *".path $2")
-      _if=${_line#includeif.} # git takes the name of a section to remove as it is written
-      quiet_git config --file "$1" --remove-section "includeIf.${_if%".path $2"}" ;;
-    esac
+    case $_line in *".path $2") quiet_git config --file "$1" --unset-all "${_line%" $2"}" ;; esac
   done
   if [ ! -s "$1" ]; then rm -f -- "$1"; fi
 }
@@ -42,6 +39,10 @@ forget_identity() { # FILE: no git includes it any more
   if [ -f "$includes" ]; then return 0; fi
   quiet_git config --global --unset-all include.path "^$(printf '%s' "$includes" |
     sed 's/[][\\.*^$+?(){}|]/\\&/g')\$" 2>/dev/null
+  if quiet_git config --global --get-all include.path | grep -qxF -- "$includes"; then
+    echo "your git config still includes a file that is gone, since it cannot be written"
+    echo "hint: git config --global --unset include.path $(quoted "$includes")"
+  fi
   if [ -f "$includes.made" ] && [ ! -s "$HOME/.gitconfig" ]; then rm -f ~/.gitconfig; fi
   rm -f -- "$includes.made"
 }

@@ -41,22 +41,24 @@ unattended() { # REPO: whatever it talks to, nobody waits for an answer that nob
 }
 
 net_git() { # what git says goes to the progress file; what it answers is printed
+  # Below fetch.unpackLimit git unpacks, and shows no progress.
   quiet_git ${credential:+-c include.path="$progress.config"} -c fetch.pruneTags=false \
-    -c fetch.recurseSubmodules=false "$@" 2>"$progress"
+    -c fetch.recurseSubmodules=false -c fetch.unpackLimit=1 "$@" 2>"$progress"
 }
 patiently() { # ARG...: git, again after a connection that broke, at most twice
   _try=1
   until net_git "$@"; do
     if [ "$_try" -gt 2 ] || ! grep -qi -e 'early EOF' -e 'hung up unexpectedly' -e 'RPC failed' \
-      -e 'connection reset' -e 'timed out' -e 'error: 50[0-9]' -e 'disconnect' "$progress"
+      -e 'connection reset' -e 'timed out' -e 'error: 50[0-9]' -e 'disconnect' \
+      -e 'is at [0-9a-f]* but expected' "$progress" # of two fetches of one ref, the later one fails
     then return 1; fi
     sleep "$((_try * 2))"
     _try=$((_try + 1))
   done
 }
 why() { # what git said at last, without its progress
-  tr '\r' '\n' <"$progress" | grep -v -e '[0-9]%' -e '^remote: \(Enumerating\|Counting\|Total\)' \
-    -e ' -> ' -e '^From ' -e '^ *$' | tail -n 6
+  tr '\r' '\n' <"$progress" | grep -v -e ': *[0-9]*% (' -e '^remote: \(Enumerating\|Total\)' \
+    -e '^ [^!].* -> ' -e '^From ' -e '^ *$' | uniq | tail -n 6
 }
 told() { # tells a person what a fetch found that they may not expect
   sed -n -e 's/^ + \([0-9a-f]*\)\.\.\.[0-9a-f]* *\([^ ]*\) *-> .*(forced update).*/\

@@ -93,7 +93,7 @@ add_submodule() { # from objects that are here already, as far as they are, and 
 _ADD = r"""
 lock_repo
 find_admin
-if [ -n "$w_admin" ] && [ -e "$path/.git" ] && [ -z "$half_made" ]; then exit 0; fi
+if [ -n "$w_admin" ] && [ -e "$path/.git" ] && [ -z "$half_made" ]; then echo faster; exit 0; fi
 if [ "$(field state "$record")" = ended ]; then
   die "Cannot make the worktree: the workspace has just ended" "hint: mooring new $topic"; fi
 clear
@@ -119,7 +119,9 @@ if [ -e "$1" ]; then online "$common" origin; fi # what a partial clone lacks is
 if [ -z "$makes_branch" ]; then add "$path" "$branch"; else
   add --no-track -b "$branch" "$path" "$start" ||
     case $said in # somebody else has just made it
-      *"branch named '$branch' already exists"*) add "$path" "$branch" ;; *) false ;; esac
+      *"branch named '$branch' already exists"*) echo faster && add "$path" "$branch" ;;
+      *) false ;;
+    esac
 fi || {
   find_admin
   if [ -n "$w_admin" ] && [ -z "$half_made" ]; then
@@ -174,7 +176,7 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
     key = Key(plan.repo, plan.agent, plan.topic)
     names = {
         "branch": plan.branch,
-        "start": plan.start if plan.makes_branch or not record else record.start,
+        "start": record.start if record else plan.start,
         "makes_branch": "yes" if plan.makes_branch else "",
         "hides": "\n".join(workspace.own_files),
         "no_hooks": "yes" if workspace.source.is_url else "",
@@ -192,7 +194,9 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
     }
 
     def done(answer: list[str]) -> None:
+        told(workspace)([line for line in answer if line != "faster"])
         workspace.hidden = True
-        told(workspace)(answer)
+        if "faster" in answer:  # somebody else's start of it counts
+            workspace.forget()
 
     yield run(workspace, names, ADD, done, watched=True)
