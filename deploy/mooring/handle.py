@@ -103,6 +103,11 @@ class Workspace:
         """Look again when somebody asks: an operation changed what the probe saw."""
         self._seen = self._plan = None
 
+    def overtaken(self) -> None:
+        """Another run has made what this one was about to: its record counts."""
+        self._claimed = None
+        self.forget()
+
     @property
     def pending(self) -> bool:
         """Whether the wanted commit isn't on the target yet, so that nothing more can be known."""

@@ -196,7 +196,7 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
     def done(answer: list[str]) -> None:
         told(workspace)([line for line in answer if line != "faster"])
         workspace.hidden = True
-        if "faster" in answer:  # somebody else's start of it counts
-            workspace.forget()
+        if "faster" in answer:
+            workspace.overtaken()
 
     yield run(workspace, names, ADD, done, watched=True)
