@@ -24,7 +24,7 @@ _WORDS = {
     "unpushed": "commit that no remote has",
     "stash": "stash",
 }
-_CHATTER = re.compile(r"warning: |hint: ")
+_CHATTER = re.compile(r"warning: |hint:")
 _UNSEEN = re.compile(r"could not (open|read)|[Pp]ermission denied")
 """What git warns of doesn't matter, unless it means that it couldn't look somewhere."""
 _CARRIED = str.maketrans("\x01\x02", "\n\t")

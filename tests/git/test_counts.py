@@ -1,75 +1,156 @@
-"""How many git processes a run takes, as a git first on the PATH counts them."""
+"""How many gits a run starts, and that none of them looks at every ref.
+
+A `git` that comes first on PATH writes down what it is called with, and becomes the real one.
+"""
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.git import matrix
-from tests.support import Person, commit, need
+from tests.git.matrix import BRANCHES, many_branches
+from tests.git.traces import made
+from tests.support import Person, commit
 
-MOST_NEW = 6
-MOST_UNCHANGED = 3
+AT_MOST = {"new": 6, "unchanged": 3}
+SPEC = {"mooring.yaml": "files: {copy: ['.env.local']}\n", ".gitignore": ".env*\n"}
+TRACKED = "refs/remotes/origin/"
+BETWEEN = "\x1f"
+NOTING = """\
+#!/bin/sh
+IFS=$(printf '\\037')
+printf '%s\\n' "$*" >>'{log}'
+exec '{real}' "$@"
+"""
+EVERY_REF = ("--all", "--branches", "--remotes", "--tags", "--reflog", "--alternate-refs")
+KINDS = ("path with an origin", "path without one", "url")
+Calls = list[list[str]]
 
 
-class Counted:
-    """A person whose git writes down how it is called, and then is the real one."""
+class Noted:
+    """The person's git, which is noted from now on."""
 
     def __init__(self, person: Person) -> None:
-        self._log = person.home / "gits"
-        programs = person.home / "counting"
-        programs.mkdir()
-        shim = programs / "git"
-        shim.write_text(f'#!/bin/sh\necho "$*" >>"{self._log}"\nexec "{need("git")}" "$@"\n')
-        shim.chmod(0o755)
-        path = f"{programs}:{person.env['PATH']}"
-        self._person = replace(person, env=person.env | {"PATH": path})
+        self._person = person
+        self._log = person.home / "tmp/gits"
+        git = person.home / "bin/git"
+        real = git.resolve()
+        git.unlink()
+        git.write_text(NOTING.format(log=self._log, real=real))
+        git.chmod(0o755)
 
-    def gits(self, *args: str, cwd: Path) -> list[str]:
-        """The command lines of git that a run of mooring takes."""
+    def of(self, *args: str, cwd: Path) -> Calls:
+        """What each git of `mooring ARGS` was called with."""
         self._log.write_text("")
         self._person.mooring(*args, cwd=cwd)
-        return self._log.read_text().splitlines()
+        return [line.split(BETWEEN) for line in self._log.read_text().splitlines()]
 
 
-def assert_few(person: Person, *args: str, cwd: Path) -> None:
-    """A first run, one for another topic, and one that finds all as it should be."""
-    counted = Counted(person)
-    for topic in ("first", "second"):
-        made = counted.gits("new", topic, "--launch", "none", *args, cwd=cwd)
-        assert any("worktree add" in line for line in made), made
-        assert len(made) <= MOST_NEW, made
-        again = counted.gits("new", topic, "--launch", "none", *args, cwd=cwd)
-        assert 0 < len(again) <= MOST_UNCHANGED, again
-        assert not [line for line in (*made, *again) if lists_all_refs(line)]
+def subcommand(call: list[str]) -> str:
+    """`status` of `git -c a=b --git-dir=… status …`."""
+    words = iter(call)
+    for word in words:
+        if word in ("-c", "-C"):
+            next(words)
+        elif not word.startswith("-"):
+            return word
+    return ""
 
 
-def lists_all_refs(line: str) -> bool:
-    """Whether that git looks at every ref of the repo."""
-    words = line.split()
-    every = {"--all", "--branches", "--remotes", "--tags", "show-ref", "branch"}
-    return bool(every.intersection(words)) or ("for-each-ref" in words and "refs/" not in line)
+def lists_every_ref(call: list[str]) -> bool:
+    """Whether that git goes through all refs, or all of a remote's."""
+    verb = subcommand(call)
+    names = [word for word in call[call.index(verb) + 1 :] if word.startswith("refs/")]
+    if verb in ("for-each-ref", "show-ref", "ls-remote"):
+        whole = {"refs", "refs/", "refs/heads", "refs/heads/", "refs/remotes", "refs/remotes/"}
+        return not names or bool(whole & set(names))
+    return verb in ("fetch", "pack-refs") or any(
+        word in EVERY_REF or word.startswith(("--glob", "--exclude=")) for word in call
+    )
 
 
-@pytest.mark.parametrize("origin", ["", "https://example.com/robin/shop.git"])
-def test_a_path(person: Person, repo: Path, origin: str) -> None:
-    person.git("remote", "remove", "origin", cwd=repo, check=False)
-    if origin:
-        person.git("remote", "add", "origin", origin, cwd=repo)
-    commit(person, repo, {"mooring.yaml": "files: {copy: ['.env*']}\nports: [web]\n"})
-    assert_few(person, cwd=repo)
+@pytest.mark.parametrize(
+    ("call", "lists"),
+    [
+        ("for-each-ref", True),
+        ("-c a=b --git-dir=/x for-each-ref --format=%(refname)", True),
+        ("for-each-ref refs/heads/", True),
+        ("for-each-ref refs/heads/x", False),
+        ("rev-list x --not --branches", True),
+        ("rev-list x --not --glob=refs/mooring/*", True),
+        ("rev-list x --not refs/heads/main", False),
+        ("show-ref --verify --quiet refs/heads/x", False),
+        ("cat-file --batch", False),
+        ("fetch origin", True),
+    ],
+)
+def test_what_counts_as_every_ref(call: str, lists: bool) -> None:
+    assert lists_every_ref(call.split()) == lists
 
 
-def test_a_warm_cache(person: Person, repo: Path) -> None:
-    commit(person, repo, {"mooring.yaml": "files: {copy: ['.env*']}\nports: [web]\n"})
-    shutil.copytree(repo / ".git", person.home / "remote.git")
-    url = (person.home / "remote.git").as_uri()
-    person.mooring("new", "warm", "--launch", "none", "--repo", url, cwd=person.home)
-    assert_few(person, "--repo", url, cwd=person.home)
+def built(person: Person, place: Path, branches: int) -> Path:
+    """A repo with a file to provision, and that many branches."""
+    many_branches(person, place, branches)
+    commit(person, place, SPEC)
+    (place / ".env.local").write_text("API_KEY=planted-secret\n")
+    return place
 
 
-def test_five_thousand_branches(person: Person) -> None:
-    assert_few(person, cwd=matrix.many_branches(person, person.home / "src/shop"))
+def pushed(person: Person, place: Path) -> str:
+    """The URL of a remote with all that the repo has, and which it has tracked so far."""
+    bare = place.with_name(f"{place.name}-origin.git")
+    person.git("clone", "--quiet", "--bare", place, bare)
+    person.git("remote", "add", "origin", bare.as_uri(), cwd=place)
+    with (place / ".git/packed-refs").open("r+") as packed:  # as a fetch would, but at once
+        lines = packed.read().splitlines()[1:]
+        packed.write("".join(f"{line}\n" for line in lines).replace("refs/heads/", TRACKED))
+    person.git("remote", "set-head", "origin", "main", cwd=place)
+    return bare.as_uri()
+
+
+def ready(person: Person, kind: str, branches: int) -> tuple[Path, list[str]]:
+    """Where one stands, and what one says, for a workspace of a repo of that kind."""
+    place = built(person, person.home / f"src/shop{branches}", branches)
+    if kind == "path without one":
+        return place, []
+    url = pushed(person, place)
+    if kind == "path with an origin":
+        return place, []
+    made(person, "warm-up", "--repo", url, cwd=person.home)
+    return person.home, ["--repo", url]
+
+
+def runs(noted: Noted, where: Path, words: list[str], topic: str) -> dict[str, Calls]:
+    """The gits of a first run, and of one that finds all as it should be."""
+    call = ["new", topic, *words]
+    return {"new": noted.of(*call, cwd=where), "unchanged": noted.of(*call, cwd=where)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_how_many(person: Person, kind: str) -> None:
+    """Few, and the same ones where there are thousands of branches."""
+    few, many = ready(person, kind, 5), ready(person, kind, BRANCHES)
+    noted = Noted(person)
+    found, expected = runs(noted, *many, "in-many"), runs(noted, *few, "in-few")
+    for name, calls in [*found.items(), *expected.items()]:
+        assert 1 <= len(calls) <= AT_MOST[name], (name, calls)
+        assert not [call for call in calls if lists_every_ref(call)]
+    for name in AT_MOST:
+        assert subcommands(found[name]) == subcommands(expected[name])
+    assert "worktree" in subcommands(found["new"])
+    assert "worktree" not in subcommands(found["unchanged"])
+    assert_made(person, kind, *many)
+
+
+def subcommands(calls: Calls) -> list[str]:
+    """In order of their names: some run at the same time."""
+    return sorted(map(subcommand, calls))
+
+
+def assert_made(person: Person, kind: str, where: Path, words: list[str]) -> None:
+    """What was counted is a workspace with its file, out of many branches."""
+    place = Path(person.mooring("cd", "in-many", *words, cwd=where).stdout.strip())
+    assert (place / ".env.local").exists() == (kind != "url")
+    refs = person.git("for-each-ref", "--format=%(refname)", cwd=place).stdout.split()
+    assert len(refs) > BRANCHES * (2 if kind == "path with an origin" else 1)

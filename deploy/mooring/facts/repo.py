@@ -272,7 +272,7 @@ def _batch(data: bytes) -> tuple[dict[str, str], dict[tuple[str, str], bytes]]:
     files: dict[tuple[str, str], bytes] = {}
     while data:
         header, _, data = data.partition(b"\n")
-        if header.endswith((b" missing", b" ambiguous")):
+        if header.endswith((b" missing", b" ambiguous", b" submodule")):  # git 2.55 says the last
             continue
         fields = header.decode("utf-8", "surrogateescape").split(" ")
         if len(fields) < 5 or not fields[2].isdigit():  # cut off behind a very large one

@@ -251,7 +251,11 @@ class Script(StringCommand):
 def _failure(lines: list[str]) -> MooringError:
     hints = [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
     said = [line for line in lines if not line.startswith("hint: ")]
-    return MooringError("\n".join(said[-12:]) or "The target gave no reason", *hints)
+    # What git had to say before it came to that is in the reason, if it matters.
+    begins = [number for number, line in enumerate(said) if line.startswith("Cannot ")]
+    said = said[begins[-1] :] if begins else said[-12:]
+    shown = said if len(said) <= 12 else [said[0], *said[-11:]]
+    return MooringError("\n".join(shown) or "The target gave no reason", *hints)
 
 
 def fail(asker: Asker, error: MooringError) -> None:
