@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from .errors import MooringError
-from .model import FILTER
+from .model import AGENT, FILTER
 from .spec import (
     MAX_BYTES,
     AgentSpec,
@@ -234,6 +234,9 @@ def _problems(file: File) -> Iterator[tuple[str, str]]:
     for index, place in enumerate(file.checkout.sparse):
         if not is_inside(place) or re.search(r"[*?\[]", place):
             yield f"$.checkout.sparse[{index}]", f"{place!r} is no directory of the repo"
+    for name in file.agents:
+        if not AGENT.fullmatch(name):
+            yield f"$.agents.{name}", f"{name!r} is no agent: use a-z 0-9 _ -, 32 at most"
     gits = {"$.git": file.git, **{f"$.agents.{k}.git": v.git for k, v in file.agents.items()}}
     for path, git in gits.items():
         words = git.credential.command if git.credential else []

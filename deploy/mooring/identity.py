@@ -52,7 +52,7 @@ def credential(git: GitSpec, url: str) -> str:
     key, helper = _helper(git, url)
     if not helper:
         return ""
-    return f'[credential "{key}"]\n\thelper =\n\thelper = {_quoted(helper)}\n'
+    return f"[credential {_quoted(key)}]\n\thelper =\n\thelper = {_quoted(helper)}\n"
 
 
 def settings(git: GitSpec, url: str) -> tuple[tuple[str, str], ...]:

@@ -561,6 +561,19 @@ def test_repair_refuses_what_would_lose_work(
     assert leftovers(busy.person.home) == []
 
 
+def test_repair_leaves_behind_what_it_is_told_to(busy: Shared) -> None:
+    """It is in the one put aside; whatever can be read comes along."""
+    before = busy.git("for-each-ref")
+    own_blob_gone(busy)
+    assert "--force" in busy.tend("repair", check=False).stderr
+    done = busy.tend("repair", "--force")
+    assert "left behind: refs/heads/one " in done.stderr
+    assert len(busy.asides()) == 1
+    kept = busy.git("for-each-ref").splitlines()
+    gone = [line.rpartition("\t")[2] for line in before.splitlines() if line not in kept]
+    assert set(gone) == {"refs/heads/one", PARK}  # which begins at that branch
+
+
 def test_repair_while_the_remote_is_away(busy: Shared) -> None:
     bare = Path(busy.url.removeprefix("file://"))
     remotes_object_gone(busy)

@@ -143,6 +143,17 @@ def test_how_many(person: Person, kind: str) -> None:
     assert_made(person, kind, *many)
 
 
+def test_how_many_with_an_identity(person: Person, repo: Path) -> None:
+    """Its files are written without git, but for the person's own."""
+    configured = person.home / ".config/mooring/config.yaml"
+    configured.parent.mkdir(parents=True)
+    configured.write_text("git: {name: Bot, email: bot@example.com}\n")
+    noted = Noted(person)
+    for topic in ("first", "second"):
+        assert len(noted.of("new", topic, cwd=repo)) <= AT_MOST["new"]
+        assert len(noted.of("new", topic, cwd=repo)) <= AT_MOST["unchanged"]
+
+
 def subcommands(calls: Calls) -> list[str]:
     """In order of their names: some run at the same time."""
     return sorted(map(subcommand, calls))

@@ -920,6 +920,27 @@ def committing(person: Person, place: Path, seconds: float) -> Iterator[subproce
             process.kill()
 
 
+def test_what_is_saved_after_the_look_is_not_removed(
+    person: Person, repo: Path, before: str, place: Path
+) -> None:
+    """At the moment that the worktree goes: it comes back, with all that is in it."""
+    mv = person.home / "bin/mv"
+    mv.write_text(
+        f"#!/bin/sh\ncase \"$*\" in *'{place} '*) echo late >'{place}/late.txt' ;; esac\n"
+        f'exec {need("mv")} "$@"\n'
+    )
+    mv.chmod(0o755)
+    done = person.mooring("end", TOPIC, cwd=repo, check=False)
+    assert done.returncode == 1
+    assert "the worktree has just changed" in done.stderr
+    assert (place / "late.txt").read_text() == "late\n"
+    mv.unlink()
+    assert refusal(person, repo)[0] == ["untracked: late.txt"]
+    (place / "late.txt").unlink()
+    end(person, repo)
+    assert came(person, repo, before) == set()
+
+
 def test_an_end_waits_for_a_git_that_is_soon_done(person: Person, repo: Path, place: Path) -> None:
     tip = commit(person, place, {"work.txt": "done\n"})
     with committing(person, place, 3) as process:

@@ -56,7 +56,7 @@ def _size(size: int) -> str:
 @json_option
 def fetch(repo: str, every: bool, as_json: bool) -> int:
     """Fetch every branch of REPO, and drop what the remote deleted."""
-    if not repo and not every:
+    if bool(repo) == every:
         raise click.UsageError("name a REPO, or --all")
     return _tend("fetch", repo, as_json)
 
@@ -71,10 +71,11 @@ def verify(repo: str, as_json: bool) -> int:
 
 @cache.command()
 @click.argument("repo")
+@click.option("--force", is_flag=True, help="Also without what can't be read any more.")
 @json_option
-def repair(repo: str, as_json: bool) -> int:
+def repair(repo: str, force: bool, as_json: bool) -> int:
     """Clone REPO's cache again; its branches, parks and worktrees come along."""
-    return _tend("repair", repo, as_json)
+    return _tend("repair", repo, as_json, force=force)
 
 
 @cache.command()

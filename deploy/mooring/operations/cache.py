@@ -37,7 +37,8 @@ clone() { # CACHE: a bare clone, made beside and then renamed; branches of the r
 new_cache() { # FORMAT: the stage, an empty repo; a person's defaults don't count
   _said=$(GIT_DEFAULT_REF_FORMAT=files quiet_git init --quiet --bare --object-format="$1" -- \
     "$stage" 2>&1) || die "Cannot make the cache: $_said"
-  quiet_git --git-dir="$stage" remote add origin "$source" || die "Cannot make the cache"
+  printf '[remote "origin"]\n\turl = "%s"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n' \
+    "$(escaped "$source")" >>"$stage/config" || die "Cannot make the cache"
   # Never while others work: maintenance of a cache is `mooring cache gc`.
   printf '[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n' >>"$stage/config"
   printf '[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n' >>"$stage/config"
@@ -66,7 +67,10 @@ follow_head() { # REPO [LINES]: its origin/HEAD names the remote's default branc
   _new=$(printf '%s\n' "$_new" | sed -n 's,^ref: refs/heads/\(.*\)	HEAD$,\1,p')
   ref_of "$1/refs/remotes/origin/HEAD"; _old=${ref#refs/remotes/origin/}
   if [ -z "$_new" ] || [ "$_new" = "$_old" ]; then return 0; fi
-  quiet_git --git-dir="$1" symbolic-ref refs/remotes/origin/HEAD "refs/remotes/origin/$_new"
+  mkdir -p -- "$1/refs/remotes/origin"
+  printf 'ref: refs/remotes/origin/%s\n' "$_new" >"$1/refs/remotes/origin/HEAD.lock" &&
+    mv -f -- "$1/refs/remotes/origin/HEAD.lock" "$1/refs/remotes/origin/HEAD" ||
+    die "Cannot write to $1"
   if [ -n "$_old" ]; then echo "the default branch of $source is $_new now; it was $_old"; fi
 }
 """

@@ -62,7 +62,7 @@ state() { # what anybody does in the cache or a worktree of it changes this
     grep -e HEAD -e index -e logs -e refs | LC_ALL=C sort | sums)
 }
 view() { # sets view to a repo of the cache's refs and objects, whatever became of the rest
-  view=$root/locks/.view.$$
+  view=$root/locks/.view.$repo_lock
   rm -rf -- "$view"
   mkdir -p -m 700 -- "$view/objects" || die "Cannot write to $root"
   echo 'ref: refs/heads/main' >"$view/HEAD"
@@ -118,10 +118,13 @@ rm -f -- "$stage/objects/info/alternates"
 if [ -z "$found" ]; then
   found=$(mended fsck --connectivity-only --no-dangling --no-progress 2>&1) && found=
 fi
-if [ -n "$found$lost" ]; then
+if [ -n "$found$lost" ] && [ -n "$force" ]; then
+  printf '%s\n' "$lost" | sed -e '/^$/d' -e 's/^/left behind: /'
+elif [ -n "$found$lost" ]; then
   lost=$(printf '%s\n' "$lost" "$found" | sed '/^$/d' | uniq | head -n 8)
   die "Cannot repair $source whole: it stays as it is. Lost are:" "$lost" \
-    "hint: git --git-dir $(quoted "$cache") fsck --full"
+    "hint: git --git-dir $(quoted "$cache") fsck --full" \
+    "hint: mooring cache repair $(quoted "$source") --force    # leaves them in the broken one"
 fi
 if [ "$(state)" != "$state" ]; then
   die "Cannot repair $source: somebody has just worked in it" "hint: mooring cache repair $source"

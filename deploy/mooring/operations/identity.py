@@ -19,15 +19,20 @@ IDENTITY = r"""
 pattern() { printf '%s' "$1" | sed 's/[*?[\\]/\\&/g'; } # of a path, for includeIf
 # Two files for each repo, its worktrees and the submodules in them: so git compares where it is
 # with every worktree of that repo only, and elsewhere with nothing.
-include() { # FILE CONDITION PATH
-  quiet_git config --file "$1" "includeIf.gitdir:$2.path" "$3" || die "Cannot write $1"
+include() { # FILE CONDITION PATH: two lines each; the files are ours, and so is the lock
+  printf '[includeIf "gitdir:%s"]\n\tpath = "%s"\n' "$(escaped "$2")" "$(escaped "$3")" >>"$1" ||
+    die "Cannot write $1"
 }
 exclude_from() { # FILE PATH: FILE does not include it any more
   if [ ! -f "$1" ]; then return 0; fi
-  quiet_git config --file "$1" --get-regexp '^includeif\.' | while IFS= read -r _line; do
-    case $_line in *".path $2") quiet_git config --file "$1" --unset-all "${_line%" $2"}" ;; esac
-  done
+  line="	path = \"$(escaped "$2")\"" awk 'NR % 2 { head = $0; next }
+    $0 != ENVIRON["line"] { print head "\n" $0 }' "$1" >"$1.new" && mv -f -- "$1.new" "$1" ||
+    die "Cannot write $1"
   if [ ! -s "$1" ]; then rm -f -- "$1"; fi
+}
+included() { # whether git reads our file for that person
+  grep -qsF -- "$includes" "${GIT_CONFIG_GLOBAL:-$HOME/.gitconfig}" \
+    "${XDG_CONFIG_HOME:-$HOME/.config}/git/config"
 }
 forget_identity() { # FILE: no git includes it any more
   exclude_from "$of_repo" "$1"
@@ -39,7 +44,7 @@ forget_identity() { # FILE: no git includes it any more
   if [ -f "$includes" ]; then return 0; fi
   quiet_git config --global --unset-all include.path "^$(printf '%s' "$includes" |
     sed 's/[][\\.*^$+?(){}|]/\\&/g')\$" 2>/dev/null
-  if quiet_git config --global --get-all include.path | grep -qxF -- "$includes"; then
+  if included; then
     echo "your git config still includes a file that is gone, since it cannot be written"
     echo "hint: git config --global --unset include.path $(quoted "$includes")"
   fi
@@ -56,14 +61,12 @@ forget_identity "$file"
 if [ -z "$text" ]; then exit 0; fi
 mkdir -p -- "${file%/*}" && (umask 077; printf '%s' "$text" >"$file.new") ||
   die "Cannot write $file"
-# With a line that it can't read, every git of that person would fail.
-_said=$(quiet_git config --file "$file.new" --list 2>&1) || die "Cannot use $file.new: $_said"
 mv -f -- "$file.new" "$file"
 include "$of_repo" "$(pattern "$w_admin")" "$file"
 include "$of_repo.modules" "$(pattern "$w_admin")/" "$file"
 include "$includes" "$(pattern "$common")/worktrees/" "$of_repo"
 include "$includes" "$(pattern "$common")/worktrees/*/modules/" "$of_repo.modules"
-if ! quiet_git config --global --get-all include.path | grep -qxF -- "$includes"; then
+if ! included; then
   if [ ! -e "$HOME/.gitconfig" ] && [ ! -e "${XDG_CONFIG_HOME:-$HOME/.config}/git/config" ]
   then : >"$includes.made"; fi
   _said=$(quiet_git config --global --add include.path "$includes" 2>&1) || {

@@ -105,9 +105,12 @@ at_work() { # waits for a git that writes the worktree's index; then says who it
 lock_repo
 mend_pointers
 find_admin
+began=$root/locks/.began.$$
 if [ -n "$w_admin" ]; then
   ref_of "$w_admin/HEAD"; w_head=$ref
   at_work
+  stage=$began
+  : >"$began" || die "Cannot write to $root"
   scanned=$(if [ -d "$path" ]; then scan "$w_admin" "$path"; fi)
   if [ -n "$scanned" ] && [ "$(printf '%s' "$scanned" | sha)" != "$judged" ]; then
     die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
@@ -126,6 +129,14 @@ if [ -n "$w_admin" ]; then
     then keep settings "$settings" "$dull_settings"; fi
     cd /
     mv -- "$path" "$trash" || die "Cannot remove $path"
+    # Whatever somebody saved since the look is there now, and nobody finds the place any more.
+    if [ -n "$(find "$trash" -newer "$began" ! -type d 2>/dev/null | head -n 1)" ] &&
+      [ -n "$judged_any" ] && [ "$(path=$trash
+        printf '%s' "$(scan "$w_admin" "$trash")" | sha)" != "$judged" ]
+    then
+      mv -- "$trash" "$path" || die "Cannot put it back: it is $trash"
+      die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
+    fi
   fi
   rm -rf -- "$w_admin"
 fi
@@ -221,6 +232,7 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "dull_settings": _dull(observed),
         "settings": hooks.SETTINGS,
         "kept": kept(observed.target.root, record.key),
+        "judged_any": "" if workspace.request.force else "yes",
         "judged": text_sum(observed.worktree.scan or ""),
         "parks": parks(record.agent, record.topic),
         "excludes": "\n".join(workspace.excludes),

@@ -30,6 +30,9 @@ quoted() { # TEXT: as one word of a command that a person can paste
     printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")" ;;
   *) printf '%s' "$1" ;; esac
 }
+escaped() { # TEXT: for the double quotes of a git config file
+  printf '%s' "$1" | sed 's/[\\"]/\\&/g'
+}
 die() { printf '%s\n' "$@" | scrub >&2; exit 65; }
 stage= lock_dir= wrote= # what is unfinished or held; never left behind
 clean() {
