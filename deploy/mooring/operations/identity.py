@@ -20,6 +20,8 @@ pattern() { printf '%s' "$1" | sed 's/[*?[\\]/\\&/g'; } # of a path, for include
 # Two files for each repo, its worktrees and the submodules in them: so git compares where it is
 # with every worktree of that repo only, and elsewhere with nothing.
 include() { # FILE CONDITION PATH: two lines each; the files are ours, and so is the lock
+  case $2$3 in *"
+"*) die "Cannot say who commits: there is a newline in $2" ;; esac
   printf '[includeIf "gitdir:%s"]\n\tpath = "%s"\n' "$(escaped "$2")" "$(escaped "$3")" >>"$1" ||
     die "Cannot write $1"
 }
