@@ -54,7 +54,7 @@ def judge(request: Request, observed: Observed, session: str) -> None:
         more = [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
         raise MooringError(
             "\n".join([f"Cannot end {topic!r}: this would be lost:", *shown, *more]),
-            *(saves(topic, found, items) if found else ()),
+            *(saves(topic, found, items, "sparse -" in worktree.scan.split("\n")) if found else ()),
             command("mooring", "end", *words, "--force", note="loses it; commits stay"),
         )
 

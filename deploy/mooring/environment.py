@@ -17,6 +17,9 @@ OURS = re.compile(
 """Names that never leak from one workspace's environment into another's."""
 
 
+_WHO = re.compile(r"GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL)")
+
+
 class Named(Protocol):
     """What an environment needs to know of a workspace; a Record has it, and an index row."""
 
@@ -116,6 +119,12 @@ def process(
     inherited: Mapping[str, str], workspace: Named, session: str, trusted: Mapping[str, str]
 ) -> dict[str, str]:
     """A process's environment there: what it inherits, less another workspace's, plus ours."""
-    kept = {name: value for name, value in inherited.items() if not OURS.fullmatch(name)}
+    # Who commits in another workspace's environment is nobody here.
+    theirs = _WHO if "WORK_TOPIC" in inherited else OURS
+    kept = {
+        name: value
+        for name, value in inherited.items()
+        if not OURS.fullmatch(name) and not theirs.fullmatch(name)
+    }
     ours = {**fixed(workspace), "CLAUDE_SESSION_ID": session}
     return {**kept, **{name: value for name, value in ours.items() if value}, **trusted}

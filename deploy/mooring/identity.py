@@ -95,7 +95,8 @@ def _helper(git: GitSpec, url: str) -> tuple[str, str]:
     # It only answers: nothing is stored, and where the command fails nobody else is asked.
     helper = (
         f"{_HELPER}secret=$({command}) || {{ echo quit=1; exit; }}; "
-        f"printf 'username=%s\\npassword=%s\\n' {user} \"$secret\"; }}; f"
+        f"printf 'username=%s\\npassword=%s\\n' {user} "
+        '"$(printf \'%s\\n\' "$secret" | head -n 1)"; }; f'
     )
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", helper
 

@@ -18,6 +18,7 @@ _WORDS = {
     "hidden": "uncommitted, and hidden from git status",
     "moved": "uncommitted: a submodule at another commit",
     "odd": "a file or submodule whose name cannot be carried safely",
+    "nested": "a repo of its own, beside tracked files",
     "elsewhere": "a submodule whose repo is not the worktree's own",
     "pointer": "git was told of another repo, by whoever wrote",
     "commit": "commit on no branch",
@@ -57,6 +58,8 @@ class Loss(msgspec.Struct, frozen=True):
         """One line of what a person is shown."""
         within = "/".join(self.inside).replace("/modules/", "/")
         name = self.name[:12] if self.kind in ("commit", "unpushed") else self.name
+        if self.kind == "stash":
+            name = name.partition(" ")[0]
         if self.kind in ("commit", "unpushed", "stash", "in-progress"):
             place = f"{name} in {_shown(within)}" if within else name
         else:
@@ -91,7 +94,7 @@ def _loss(line: str, inside: tuple[str, ...]) -> Loss | None:
     if tab and within.startswith("in "):
         name = within.removeprefix("in ").translate(_CARRIED)
         return _loss(of_submodule, (*inside, name))
-    if _CHATTER.match(line) and not _UNSEEN.search(line):
+    if line == "sparse -" or (_CHATTER.match(line) and not _UNSEEN.search(line)):
         return None
     mark, _, rest = line.translate(_CARRIED).partition(" ")
     if mark in _KINDS:

@@ -574,6 +574,63 @@ def test_repair_leaves_behind_what_it_is_told_to(busy: Shared) -> None:
     assert set(gone) == {"refs/heads/one", PARK}  # which begins at that branch
 
 
+@pytest.mark.parametrize("left", [0, 60])
+def test_repair_of_packed_refs_that_were_cut(busy: Shared, left: int) -> None:
+    """What only they had is as its log has it."""
+    before = looks(busy, LOOKS[:1])
+    busy.git("pack-refs", "--all")
+    packed = busy.cache / "packed-refs"
+    packed.write_bytes(packed.read_bytes()[:left])
+    busy.tend("repair")
+    heads = [line for line in looks(busy, LOOKS[:1]) if "refs/heads/" in line]
+    assert heads == [line for line in before if "refs/heads/" in line]
+
+
+def test_new_puts_no_work_aside(busy: Shared) -> None:
+    """Of a cache that isn't one any more, since it has no HEAD."""
+    before = looks(busy)
+    text = (busy.cache / "HEAD").read_text()
+    (busy.cache / "HEAD").unlink()
+    done = busy.person.mooring("new", "third", "--repo", busy.url, check=False)
+    assert done.returncode == 1
+    assert f"hint: mooring cache repair {busy.url}" in done.stderr
+    assert busy.asides() == []
+    busy.tend("repair")
+    assert text.startswith("ref: ")
+    assert looks(busy) == before
+
+
+def test_repair_of_an_empty_config(busy: Shared) -> None:
+    (busy.cache / "config").write_text("")
+    busy.tend("repair")
+    busy.tend("fetch")
+
+
+def test_what_was_malformed_long_ago_is_no_damage(shared: Shared) -> None:
+    tree = shared.git("rev-parse", "origin/main^{tree}").strip()
+    text = f"tree {tree}\nauthor A<a@x> 1 +0000\ncommitter A<a@x> 1 +0000\n\nOld\n"
+    args = (
+        "--git-dir",
+        shared.cache,
+        "hash-object",
+        "-t",
+        "commit",
+        "-w",
+        "--stdin",
+        "--literally",
+    )
+    old = shared.person.git(*args, input=text).stdout.strip()
+    shared.git("update-ref", "refs/remotes/origin/old", old)
+    assert result(shared.tend("verify", "--json")) == "sound"
+
+
+def test_remove_refuses_a_worktree_that_was_moved_far_away(shared: Shared) -> None:
+    ended(shared)
+    place = made(shared.person, "far", "--repo", shared.url, cwd=shared.person.home)
+    place.rename(shared.person.home / "elsewhere")
+    assert "had a worktree at" in refused(shared)
+
+
 def test_repair_while_the_remote_is_away(busy: Shared) -> None:
     bare = Path(busy.url.removeprefix("file://"))
     remotes_object_gone(busy)

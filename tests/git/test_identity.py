@@ -391,7 +391,7 @@ def test_an_end_that_cannot_restore_the_global_config(
     read_only.chmod(0o555)
     done = bound(person, "end", "fix-login", "--agent", "bot", cwd=repo)
     assert left(person) == []
-    assert "include.path" in done.stderr
+    assert "includeIf.gitdir:/.path" in done.stderr
 
 
 @pytest.mark.usefixtures("agents")
@@ -428,6 +428,66 @@ def test_what_somebody_removed_is_made_again(person: Person, repo: Path, lost: s
     assert committer(person, place) == BOT
     person.mooring("end", "fix-login", "--agent", "bot", cwd=repo)
     assert (left(person), gitconfig(person)) == ([], mine)
+
+
+@pytest.mark.usefixtures("agents")
+def test_a_workspace_of_a_name_that_was_removed_by_hand_is_nobody_elses(
+    person: Person, repo: Path
+) -> None:
+    place = made(person, "id1", "--agent", "bot", cwd=repo)
+    name = person.git("rev-parse", "--absolute-git-dir", cwd=place).stdout.strip()
+    person.git("worktree", "remove", "--force", place, cwd=repo)
+    other = repo.parent / "bot@id1"
+    config(person, AGENTS + "branch: 'x/{{ topic }}'\n")
+    place = made(person, "id1", "--agent", "guest", cwd=repo)
+    assert committer(person, place) == ROBIN
+    person.git("worktree", "add", "--quiet", "--detach", other, cwd=repo)
+    again = person.git("rev-parse", "--absolute-git-dir", cwd=other).stdout.strip()
+    assert again == name
+
+
+@pytest.mark.usefixtures("agents")
+def test_what_a_person_includes_at_the_top_counts_less(
+    person: Person, repo: Path, key: Path
+) -> None:
+    path = person.home / ".gitconfig"
+    mine = f"[include]\n\tpath = ~/none\n{path.read_text()}[user]\n\tsigningKey = {key}.pub\n"
+    path.write_text(f"{mine}[gpg]\n\tformat = ssh\n[commit]\n\tgpgSign = true\n")
+    before = path.read_bytes()
+    place = made(person, "fix-login", "--agent", "bot", cwd=repo)
+    for shell in SHELLS:
+        assert committer(person, place, shell) == BOT
+        assert person.git("log", "-1", "--format=%G?", cwd=place).stdout == "N\n"
+    person.mooring("end", "fix-login", "--agent", "bot", cwd=repo)
+    assert path.read_bytes() == before
+
+
+def test_only_the_first_line_is_the_password(person: Person, repo: Path) -> None:
+    """As `pass show` prints it, with more below."""
+    person.git("remote", "add", "origin", "https://example.com/shop.git", cwd=repo)
+    command = {"command": ["sh", "-c", "echo word; echo more"]}
+    config(person, json.dumps({"git": {"credential": command}}))
+    place = made(person, "fix-login", cwd=repo)
+    asked = "protocol=https\nhost=example.com\n\n"
+    for done in (
+        person.git("credential", "fill", cwd=place, input=asked),
+        person.mooring(
+            "run", "fix-login", "--", "git", "credential", "fill", cwd=repo, input=asked
+        ),
+    ):
+        assert "password=word\n" in done.stdout
+        assert "more" not in done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("agents")
+def test_one_workspace_in_another(person: Person, repo: Path) -> None:
+    """Who commits in the outer one is nobody in the inner."""
+    made(person, "outer", "--agent", "bot", cwd=repo)
+    made(person, "inner", cwd=repo)
+    inner = [sys.executable, "-m", "mooring", "run", "inner", "--repo", str(repo), "--agent", "dev"]
+    asks = ["git", "var", "GIT_COMMITTER_IDENT"]
+    outer = ("run", "outer", "--agent", "bot", "--", *inner, "--", *asks)
+    assert person.mooring(*outer, cwd=repo).stdout.startswith(ROBIN)
 
 
 @pytest.mark.usefixtures("agents")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tarfile
 import threading
@@ -288,17 +289,30 @@ def test_a_hidden_link_that_was_changed(person: Person, repo: Path) -> None:
     assert refusal(person, repo)[0] == [HIDDEN.replace("README.md", "link")]
 
 
-def test_a_nested_repo_is_not_lost_by_the_hint(person: Person, repo: Path, place: Path) -> None:
-    """Git adds but a name of its commit: what has to be refused still."""
-    nested = make_repo(person, place / "vendor/lib", {"lib.c": "int x;\n"})
+@pytest.mark.parametrize("at", ["vendor/lib", "app"])
+def test_a_nested_repo_goes_beside_by_the_hint(
+    person: Person, repo: Path, place: Path, at: str
+) -> None:
+    """Git keeps but a name of its commit; of one beside tracked files it says nothing at all."""
+    nested = place / at
+    nested.mkdir(parents=True, exist_ok=True)
+    person.git("init", "--quiet", cwd=nested)
+    person.git("commit", "--quiet", "--allow-empty", "-m", "Own", cwd=nested)
     tip = head(person, nested)
     items, commands = refusal(person, repo)
-    assert items == ["untracked: vendor/lib/"]
-    follow(person, commands, repo)
-    assert refusal(person, repo)[0] == [
-        "a submodule whose repo is not the worktree's own: vendor/lib"
+    tracked = at == "app"
+    assert items == [
+        f"a repo of its own, beside tracked files: {at}" if tracked else f"untracked: {at}/"
     ]
-    assert head(person, nested) == tip
+    follow(person, commands, repo)
+    end(person, repo)
+    (beside,) = place.parent.glob(f"{TOPIC}.*")
+    assert person.git("--git-dir", beside if tracked else beside / ".git", "rev-parse", "HEAD")
+    assert (
+        head(person, beside)
+        if not tracked
+        else person.git("--git-dir", beside, "rev-parse", "HEAD").stdout.strip()
+    ) == tip
 
 
 # What git is in the middle of
@@ -367,7 +381,8 @@ def test_what_git_is_in_the_middle_of_is_finished_by_the_hints(
     assert "uncommitted: UU README.md" in items
     follow(person, commands, repo)
     end(person, repo)
-    assert came(person, repo, before) <= {BRANCH, "refs/heads/theirs", "refs/heads/saved"}
+    others = came(person, repo, before) - {BRANCH, "refs/heads/theirs"}
+    assert all(name.startswith(f"{BRANCH}-") for name in others)
     log = person.git("log", "-p", "-m", "--format=", TOPIC, cwd=repo).stdout
     assert "+<<<<<<< " in log
     assert "later.txt" in log or state in ("MERGE_HEAD", "CHERRY_PICK_HEAD")
@@ -394,8 +409,8 @@ def test_detached_commits_get_a_branch_by_the_hint(
     assert items == [f"commit on no branch: {tip[:12]}"]
     follow(person, commands, repo)
     end(person, repo)
-    assert came(person, repo, before) == {"refs/heads/saved"}
-    assert head(person, repo, "saved") == tip
+    assert came(person, repo, before) == {f"{BRANCH}-{tip[:7]}"}
+    assert head(person, repo, f"{TOPIC}-{tip[:7]}") == tip
 
 
 # Submodules
@@ -476,7 +491,7 @@ INSIDE: tuple[tuple[Lose, str, str], ...] = (
     (leave_untracked, "lib", "untracked: lib/new.txt"),
     (leave_ignored, "lib", "ignored: lib/new.o"),
     (assume, "lib", "uncommitted, and hidden from git status: lib/lib.c"),
-    (stash, "lib", "stash: 0 in lib"),
+    (stash, "lib", "stash: 1 in lib"),
     (bisect, "lib", "in progress: BISECT_LOG in lib"),
     (stage, "lib/deep", "uncommitted: M  lib/deep/deep.c"),
     (change, "lib/deep", "uncommitted:  M lib/deep/deep.c"),
@@ -571,6 +586,76 @@ def test_a_nested_submodule_is_named_by_its_path(person: Person, repo: Path, nes
     assert {item.rpartition(" ")[2] for item in refusal(person, repo)[0]} == {"lib/deep"}
     done = person.mooring("end", TOPIC, "--force", cwd=repo, check=False)
     assert "lib/deep" in done.stderr
+
+
+def test_a_tag_of_ones_own_hides_no_commit(person: Person, repo: Path, nested: Path) -> None:
+    tip = commit(person, nested / "lib", {"work.txt": "done\n"})
+    person.git("tag", "v9", cwd=nested / "lib")
+    person.git("commit", "--quiet", "--all", "-m", "Move lib", cwd=nested)
+    assert refusal(person, repo)[0] == [f"commit that no remote has: {tip[:12]} in lib"]
+
+
+def test_a_submodule_at_what_no_branch_of_its_remote_has_hinders_no_end(
+    person: Person, repo: Path, nested: Path
+) -> None:
+    """As a pull request's, or one of a branch that is gone: it was checked out, not made, here."""
+    source = person.home / "src/lib"
+    tip = commit(person, source, {"proposed.txt": "proposed\n"})
+    person.git("push", remote_of(person, source), "main:refs/pull/1/head", cwd=source)
+    person.git("update-index", "--cacheinfo", f"160000,{tip},lib", cwd=repo)
+    person.git("commit", "--quiet", "-m", "Pin", cwd=repo)
+    person.git("config", "--global", "uploadpack.allowAnySHA1InWant", "true")
+    end(person, repo)
+    place = made(person, "other", cwd=repo)
+    person.git("submodule", "--quiet", "update", "--init", "lib", cwd=place)
+    assert head(person, place / "lib") == tip
+    person.mooring("end", "other", cwd=repo)
+
+
+def test_every_stash_of_a_submodule_is_pushed_by_the_hint(
+    person: Person, repo: Path, nested: Path
+) -> None:
+    for number in range(2):
+        (nested / "lib/lib.c").write_text(f"changed {number}\n")
+        person.git("stash", cwd=nested / "lib")
+    (item,), commands = refusal(person, repo)
+    assert item == "stash: 2 in lib"
+    follow(person, commands, repo)
+    end(person, repo)
+    said = person.git("for-each-ref", cwd=remote_of(person, nested / "lib")).stdout
+    assert said.count("-stash-") == 2
+
+
+def test_what_lies_in_a_submodule_that_is_not_checked_out(
+    person: Person, repo: Path, nested: Path
+) -> None:
+    person.git("submodule", "--quiet", "deinit", "--force", "lib", cwd=nested)
+    (nested / "lib/build.log").write_text("mine\n")
+    items, commands = refusal(person, repo)
+    assert items == ["ignored: lib/build.log"]
+    follow(person, commands, repo)
+    (packed,) = person.home.glob(f"{TOPIC}-*.tar")
+    with tarfile.open(packed) as archive:
+        assert archive.getnames() == ["lib/build.log"]
+
+
+def test_how_a_submodule_compares_its_files_is_its_own(
+    person: Person, repo: Path, nested: Path
+) -> None:
+    kept = admin(person, nested) / "modules/lib"
+    (kept / "info/exclude").write_text("*.bin\n")
+    (nested / "lib/a.bin").write_text("1")
+    assert refusal(person, repo)[0] == ["ignored: lib/a.bin"]
+    (nested / "lib/a.bin").unlink()
+    person.git("config", "core.fileMode", "false", cwd=nested / "lib")
+    (nested / "lib/lib.c").chmod(0o755)
+    person.git("update-index", "--split-index", cwd=nested / "lib")
+    end(person, repo)
+
+
+def test_a_branch_without_commits(person: Person, repo: Path, nested: Path) -> None:
+    person.git("checkout", "--quiet", "--orphan", "fresh", cwd=nested)
+    assert "uncommitted: A  README.md" in refusal(person, repo)[0]
 
 
 @pytest.mark.parametrize("staging", [False, True])
@@ -842,6 +927,45 @@ def test_each_line_of_commits_is_parked(
     assert all(holders(person, repo, tip) for tip in tips)
 
 
+def test_detached_commits_are_parked_however_long_the_logs_are(
+    person: Person, repo: Path, place: Path
+) -> None:
+    log = repo / ".git/logs/refs/heads/busy"
+    line = f"{'1' * 40} {'2' * 40} Robin <r@example.com> 1700000000 +0000\tcommit: x\n"
+    log.write_text(line * 4000)
+    person.git("checkout", "--detach", cwd=place)
+    tip = commit(person, place, {"work.txt": "done\n"})
+    person.git("switch", TOPIC, cwd=place)
+    end(person, repo)
+    assert holders(person, repo, tip)
+
+
+def test_detached_commits_of_a_deleted_directory_are_parked(
+    person: Person, repo: Path, place: Path
+) -> None:
+    person.git("checkout", "--detach", cwd=place)
+    tip = commit(person, place, {"work.txt": "done\n"})
+    person.git("switch", TOPIC, cwd=place)
+    shutil.rmtree(place)
+    made(person, TOPIC, cwd=repo)
+    assert holders(person, repo, tip)
+
+
+def test_what_a_rebase_made_is_parked_with_its_branch(
+    person: Person, repo: Path, place: Path
+) -> None:
+    commit(person, place, {"work.txt": "done\n"})
+    commit(person, place, {"more.txt": "more\n"})
+    env = {"GIT_SEQUENCE_EDITOR": "sed -i -e 1s/pick/edit/", "GIT_EDITOR": "true"}
+    person.git("rebase", "-i", "HEAD~2", cwd=place, env=env)
+    amended(person, place)
+    person.git("rebase", "--continue", cwd=place, env=env)
+    tip = head(person, place)
+    person.git("reset", "--quiet", "--hard", "main", cwd=place)
+    end(person, repo)
+    assert holders(person, repo, tip)
+
+
 def test_commits_of_a_branch_that_went_are_parked(person: Person, repo: Path, place: Path) -> None:
     tip = commit(person, place, {"work.txt": "done\n"})
     person.git("reset", "--hard", "HEAD~1", cwd=place)
@@ -939,6 +1063,25 @@ def test_what_is_saved_after_the_look_is_not_removed(
     (place / "late.txt").unlink()
     end(person, repo)
     assert came(person, repo, before) == set()
+
+
+def test_what_is_written_where_it_was_goes_beside(
+    person: Person, repo: Path, before: str, place: Path
+) -> None:
+    """A server that makes its directory again while the worktree is away."""
+    mv = person.home / "bin/mv"
+    mv.write_text(
+        f"#!/bin/sh\ncase \"$*\" in *'{place} '*-removed-*) echo late >'{place}/late.txt'\n"
+        f'{need("mv")} "$@"; mkdir {place}; echo log >{place}/log; exit 0 ;; esac\n'
+        f'exec {need("mv")} "$@"\n'
+    )
+    mv.chmod(0o755)
+    assert person.mooring("end", TOPIC, cwd=repo, check=False).returncode == 1
+    assert (place / "late.txt").read_text() == "late\n"
+    (beside,) = place.parent.glob(f"{TOPIC}.late.*")
+    assert [path.name for path in beside.iterdir()] == ["log"]
+    mv.unlink()
+    assert refusal(person, repo)[0] == ["untracked: late.txt"]
 
 
 def test_an_end_waits_for_a_git_that_is_soon_done(person: Person, repo: Path, place: Path) -> None:

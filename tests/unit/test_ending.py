@@ -83,7 +83,7 @@ def test_what_counts(line: str, item: str) -> None:
         ("in-progress rebase-merge", "in progress: rebase-merge in {}"),
         (f"moved {COMMIT}", "uncommitted: a submodule at another commit: {}"),
         (f"unpushed {COMMIT}", f"commit that no remote has: {COMMIT[:12]} in {{}}"),
-        ("stash 0", "stash: 0 in {}"),
+        ("stash 1 origin", "stash: 1 in {}"),
         ("elsewhere /srv/lib.git", f"{STRANGE}: {{}}"),
         ("elsewhere ", f"{STRANGE}: {{}}"),
     ],
@@ -236,11 +236,18 @@ def test_each_kind_of_loss_has_its_hint_once() -> None:
         "in-progress rebase-merge",
         f"in lib\tmoved {COMMIT}",
         f"in lib\tunpushed {COMMIT}",
-        "in lib\tstash 0",
+        "in lib\tstash 1 origin",
         "in vendor\telsewhere /srv/vendor.git",
         f"commit {COMMIT}",
     )
-    kinds = ("tar -cf", "push", "pop", "main.py && git", "branch saved", "absorbgitdirs")
+    kinds = (
+        "tar -cf",
+        "push origin ccc",
+        "stash-0",
+        "main.py && git",
+        "branch fix",
+        "absorbgitdirs",
+    )
     assert [kind for hint in found for kind in kinds if kind in hint] == list(kinds)
     assert len(found) == len(kinds)
     assert found[3].endswith(f" && git -C {PATH} add -A && git -C {PATH} rebase --continue")

@@ -17,17 +17,22 @@ safe_repo() { # REPO: sets _safe to a repo with its objects, refs, logs, HEAD an
   _safe=$root/locks/.look.$$.$(printf '%s' "$1" | sha | cut -c1-16)
   rm -rf -- "$_safe"
   mkdir -p -m 700 -- "$_safe" || return 1
-  for _file in HEAD index packed-refs shallow; do
+  for _file in "$1/HEAD" "$1/index" "$1"/sharedindex.* "$1/packed-refs" "$1/shallow"; do
     # With its time, by which git knows which files it has to read again.
-    if [ -f "$1/$_file" ]; then cp -p -- "$1/$_file" "$_safe/" || return 1; fi; done
+    if [ -f "$_file" ]; then cp -p -- "$_file" "$_safe/" || return 1; fi; done
+  if [ -f "$1/info/exclude" ]; then
+    mkdir -p -- "$_safe/info" && cp -- "$1/info/exclude" "$_safe/info/"; fi
   for _file in objects refs logs; do
     if [ -L "$1/$_file" ]; then return 1; fi
     if [ ! -d "$1/$_file" ]; then continue; fi
     if [ "$_file" = logs ]; then cp -R -P -- "$1/logs" "$_safe/" || return 1 # read behind no link
     else ln -s "$1/$_file" "$_safe/$_file"; fi; done
   printf '[core]\n\trepositoryformatversion = 1\n' >"$_safe/config"
-  if [ "$(quiet_git config --file "$1/config" extensions.objectFormat)" = sha256 ]; then
-    printf '[extensions]\n\tobjectFormat = sha256\n' >>"$_safe/config"; fi
+  # Of its config, what says how files are compared, and can run nothing.
+  quiet_git config --file "$1/config" --no-includes --get-regexp '^(extensions\.objectformat|'\
+'core\.(filemode|autocrlf|eol|symlinks|ignorecase|precomposeunicode))$' |
+    sed -n 's/^\([a-z]*\)\.\([a-z]*\) \([a-z0-9]*\)$/[\1]\
+	\2 = \3/p' >>"$_safe/config"
 }
 lines() { tr '\000\n' '\n\001'; } # of what git ends with a NUL, for which it quotes no name
 named() { # NAME: sets _name to a name that went through `lines`
@@ -39,6 +44,28 @@ within() { # SUBMODULE: the lines on stdin are about that one
   while IFS= read -r _line || [ -n "$_line" ]; do printf 'in %s\t%s\n' "$_in" "$_line"; done
 }
 _soh=$(printf '\001')
+remote_of() { # REPO: the name of its first remote
+  quiet_git config --file "$1/config" --no-includes --name-only --get-regexp \
+    '^remote\..*\.url$' | sed -n '1s/^remote\.\(.*\)\.url$/\1/p'
+}
+unpushed() { # REPO: the commits that were made in it, as its logs say, and that no remote has
+  # What was checked out by its id, or cloned, came from a remote, whatever ref that has it in.
+  find "$_safe/logs" -type f -exec cat {} + 2>/dev/null | awk -F '\t' '{
+    split($1, a, " ")
+    if ($2 ~ /^clone: / || ($2 ~ /^(checkout|reset): moving / && index($2, " to " a[2])))
+      came[a[2]]; else made[a[2]] }
+    END { for (id in made) print id; for (id in came) if (!(id in made)) print "^" id }' |
+    grep -v '^^*0*$' >"$_safe/tips"
+  { quiet_git --git-dir="$_safe" for-each-ref --format='%(objectname)' refs/heads
+    cat "$1/HEAD" "$1"/worktrees/*/HEAD 2>/dev/null | sed -n '/^[0-9a-f]*$/p'; } >>"$_safe/tips"
+  sed 's/^^//' "$_safe/tips" | quiet_git --git-dir="$_safe" cat-file --batch-check 2>/dev/null |
+    sed -n 's/ commit [0-9]*$//p' >"$_safe/there"
+  _from=$(remote_of "$1")
+  { awk 'NR == FNR { there[$1]; next } { id = $1; sub(/^\^/, "", id); if (id in there) print }' \
+      "$_safe/there" "$_safe/tips"; } |
+    quiet_git --git-dir="$_safe" rev-list --max-count=100 --stdin --not --remotes |
+    while IFS= read -r _line; do printf 'unpushed %s %s\n' "$_line" "$_from"; done
+}
 only_in_modules() { # ADMIN: what its submodules' repos have and no remote, checked out or not
   if [ ! -d "$1/modules" ]; then return 0; fi
   find "$1/modules" -type f -name HEAD -print0 | lines | LC_ALL=C sort |
@@ -47,10 +74,10 @@ only_in_modules() { # ADMIN: what its submodules' repos have and no remote, chec
     named "$_repo"
     if [ ! -d "$_name/objects" ]; then continue; fi
     ( safe_repo "$_name" || { echo "error $?"; exit; }
+      if [ -f "$_safe/logs/refs/stash" ]; then
+        printf 'stash %s %s\n' "$(grep -c . "$_safe/logs/refs/stash")" "$(remote_of "$_name")"; fi
       rm -f -- "$_safe/logs/refs/stash"
-      quiet_git --git-dir="$_safe" rev-list --max-count=100 --branches --reflog HEAD --not \
-        --remotes --tags | sed 's/^/unpushed /' || echo "error $?"
-      if quiet_git --git-dir="$_safe" show-ref --verify --quiet refs/stash; then echo "stash 0"; fi
+      unpushed "$_name"
       rm -rf -- "$_safe"
     ) 2>&1 | within "$_within"
   done
@@ -59,8 +86,11 @@ own_config() { # ADMIN: whether its config.worktree holds nothing that could run
   if [ ! -e "$1/config.worktree" ]; then return 0; fi
   _keys=$(quiet_git config --file "$1/config.worktree" --no-includes --name-only --list |
     grep -vi -e '^core\.sparsecheckout' -e '^index\.sparse$' -e '^core\.\(bare\|worktree\)$' \
-      -e '^\(user\|author\|committer\)\.\(name\|email\)$' | tr '\n' ' ')
-  if [ -n "$_keys" ]; then echo "config $_keys"; return 1; fi
+      -e '^\(user\|author\|committer\)\.\(name\|email\)$' \
+      -e '^\(advice\|color\|pull\|push\|status\)\.' -e '^rebase\.auto' \
+      -e '^branch\..*\.\(remote\|merge\|rebase\|description\)$' \
+      -e '^core\.\(filemode\|autocrlf\|eol\|ignorecase\|quotepath\)$' | tr '\n' ' ')
+  if [ -n "$_keys" ]; then printf 'config %s\n' "$_keys"; return 1; fi
 }
 """
 
@@ -78,8 +108,12 @@ EXCLUDES
       -c core.quotePath=false -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
     own_config "$w_admin" || exit
     # Plain git in here would believe those two.
-    if [ "$(cat .git)" != "gitdir: $w_admin" ]; then echo "pointer .git"; fi
-    if [ "$(cat "$w_admin/commondir")" != ../.. ]; then echo "pointer $w_admin/commondir"; fi
+    _to=$(cat .git 2>/dev/null)
+    if [ -z "$_to" ] || [ "$(real "${_to#gitdir: }")" != "$(real "$w_admin")" ]
+    then echo "pointer .git"; fi
+    if [ "$(cat "$w_admin/commondir")" != ../.. ]; then
+      printf 'pointer %s\n' "$w_admin/commondir"; fi
+    if [ -f "$w_admin/info/sparse-checkout" ]; then echo "sparse -"; fi
     look "$w_admin" "$@"
     only_in_modules "$w_admin"
     case $w_head in refs/heads/*) ;; *)
@@ -97,7 +131,9 @@ look() { # STATES EXCLUDE...: of the repo around us, by look_git; submodules are
     -e 's/^. 160000 \([0-9a-f]*\) [^	]*	/submodule \1 /p' -e 's/^[a-zS] [^	]*	/bit /p')
   if [ -n "$_odd" ] || [ -e .gitmodules ] || [ -d "$_states/modules" ]; then
     # git status was told to leave submodules alone
-    look_git diff-index -z --cached --ignore-submodules=none HEAD | lines |
+    _base=$(look_git rev-parse --verify --quiet HEAD)
+    case $_base in *error*) _base=$(look_git hash-object -t tree --stdin </dev/null) ;; esac
+    look_git diff-index -z --cached --ignore-submodules=none "$_base" -- | lines |
       sed -n -e '/^error /{p;d;}' -e N -e '/^:160000 /b s' -e '/^:[0-9]* 160000 /!d' \
         -e ': s' -e 's/^[^\n]*\n/M  /p'
   fi
@@ -115,11 +151,27 @@ look() { # STATES EXCLUDE...: of the repo around us, by look_git; submodules are
     case $_line in submodule*) _at=${_within%% *} _within=${_within#* } ;; esac
     named "$_within"
     case $_line in
-      submodule*) if [ -n "$(ls -A -- "$_name" 2>/dev/null)" ]; then
-        (look_inside "$_name" "$_states" "$_at" "$@") | within "$_within"; fi ;;
+      submodule*)
+        if [ -e "$_name/.git" ] || [ -L "$_name/.git" ]; then
+          (look_inside "$_name" "$_states" "$_at" "$@") | within "$_within"
+        else # not checked out: git looks at nothing that lies there
+          find "$_name" ! -type d -print0 2>/dev/null | lines | sed 's/^/!! /'; fi ;;
       bit*) if { [ -e "$_name" ] || [ -L "$_name" ]; } && [ "$(hash_of "$_name")" != \
-          "$(look_git rev-parse --verify --quiet ":$_name")" ]; then echo "hidden $_within"; fi ;;
-      ?*) echo "$_line" ;;
+          "$(look_git rev-parse --verify --quiet ":$_name")" ]
+        then printf 'hidden %s\n' "$_within"; fi ;;
+      ?*) printf '%s\n' "$_line" ;;
+    esac
+  done
+  nested
+}
+nested() { # repos in here that git passes over, since files beside their .git are tracked
+  find . -path ./.git -prune -o -name node_modules -prune -o -name .venv -prune -o \
+    -name .git -print0 | lines | while IFS= read -r _within; do
+    _within=${_within#./} _within=${_within%/.git}
+    named "$_within"
+    case $(look_git ls-files --stage -- ":(top,literal)$_name" 2>/dev/null | head -n 1) in
+      '' | '160000 '* | 'error '*) ;; # git names it itself, or it is a submodule
+      *) printf 'nested %s\n' "$_within" ;;
     esac
   done
 }
@@ -138,7 +190,7 @@ look_inside() { # SUBMODULE STATES COMMIT EXCLUDE...: a submodule, whose config 
   _top=$PWD
   look_git() { quiet_git --git-dir="$_safe" --work-tree="$_top" -c core.quotePath=false \
     -c status.showUntrackedFiles=all "$@" || echo "error $?"; }
-  if [ "$(look_git rev-parse HEAD)" != "$_at" ]; then echo "moved $_at"; fi
+  if [ "$(look_git rev-parse --verify --quiet HEAD)" != "$_at" ]; then echo "moved $_at"; fi
   look "$_repo" "$@"
   rm -rf -- "$_safe"
 }

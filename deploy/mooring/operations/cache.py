@@ -80,7 +80,14 @@ lock_repo
 cache=$root/cache/$identity.git
 finish_repair
 if [ -f "$cache/HEAD" ]; then exit 0; fi
-if [ -e "$cache" ]; then mv -- "$cache" "$cache.broken.$$" || die "Cannot move $cache away"; fi
+if [ -e "$cache" ]; then
+  # Only what has nothing of anybody's may go aside without a word.
+  if [ -n "$(find "$cache/refs/heads" "$cache/refs/mooring" "$cache/worktrees" -type f 2>/dev/null |
+    head -n 1)" ] || grep -qs -e ' refs/heads/' -e ' refs/mooring/' "$cache/packed-refs"; then
+    die "Cannot use the cache of $source: it is damaged" \
+      "hint: mooring cache repair $(quoted "$source")"; fi
+  mv -- "$cache" "$cache.broken.$$" || die "Cannot move $cache away"
+fi
 clone "$cache"
 mv -- "$stage" "$cache"
 stage=

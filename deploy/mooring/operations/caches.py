@@ -19,15 +19,26 @@ lock_repo
 cache=$root/cache/$identity.git
 finish_repair
 git_cache() { quiet_git --git-dir="$cache" "$@"; }
+in_sed() { printf '%s' "$1" | sed 's/[\\&,]/\\&/g'; } # a path, for the right side of s,,,
 own_refs() { # [REPO]: of the cache itself; one that a crash left empty is read from its log
   _refs=$(quiet_git --git-dir="${1-$cache}" for-each-ref --format='%(refname) %(objectname)' \
     2>/dev/null) || return 1
   printf '%s\n' "$_refs" | sed -e '/^$/d' -e '/^refs\/remotes\//d'
-  (cd -- "$cache" && find refs/heads refs/mooring refs/stash -type f -size 0 2>/dev/null) |
-    while IFS= read -r _ref; do
-      _last=$(tail -n 1 "$cache/logs/$_ref" 2>/dev/null | cut -d ' ' -f 2)
-      if [ -n "$_last" ]; then echo "$_ref $_last"; fi
+  # One that nobody can read any more is as its log has it, or that of the worktree it is in.
+  {
+    (cd -- "$cache/logs" 2>/dev/null && find refs -type f 2>/dev/null) |
+      sed -e '/^refs.remotes/d' -e "s,.*,& $(in_sed "$cache/logs")/&,"
+    for _head in "$cache"/worktrees/*/HEAD; do
+      if [ -f "$_head" ]; then
+        sed -n "s,^ref: \(.*\),\1 $(in_sed "${_head%/HEAD}")/logs/HEAD,p" "$_head"; fi
     done
+  } | while IFS=' ' read -r _ref _log; do
+    case "
+$_refs" in *"
+$_ref "*) continue ;; esac
+    _last=$(tail -n 1 "$_log" 2>/dev/null | cut -d ' ' -f 2 | grep -v '^0*$')
+    if [ -n "$_last" ]; then printf '%s %s\n' "$_ref" "$_last"; fi
+  done | awk '!seen[$1]++'
 }
 """
 
@@ -46,7 +57,11 @@ echo fetched
 
 _VERIFY = r"""
 # A blob that a partial clone left out isn't missing: it is fetched when it is needed.
+# Nor is one that somebody made malformed long ago: its remote has it so.
 found=$(git_cache fsck --no-dangling --no-progress 2>&1) || {
+  found=$(printf '%s\n' "$found" |
+    grep -v -e '^error in [a-z]* [0-9a-f]*: [A-Za-z]*: ' -e '^notice: ' -e '^warning ')
+  if [ -z "$found" ]; then echo sound; exit 0; fi
   echo damaged
   printf '%s\n' "$found" | sort -u | head -n 5
   exit 0
@@ -82,7 +97,7 @@ rm -rf -- "$view"
 state=$(state)
 clone "$cache"
 mended() { quiet_git --git-dir="$stage" "$@"; }
-if quiet_git config --file "$cache/config" --list >/dev/null 2>&1
+if quiet_git config --file "$cache/config" --get remote.origin.url >/dev/null 2>&1
 then cp -p -- "$cache/config" "$stage/config"; fi
 for _name in worktrees info; do
   if [ -d "$cache/$_name" ]; then cp -Rp -- "$cache/$_name" "$stage/" || die "Cannot copy $_name"
@@ -153,6 +168,9 @@ for _admin in "$cache"/worktrees/*/gitdir; do
   if [ -e "$_gitdir" ] || [ -f "${_admin%/gitdir}/locked" ]; then
     die "Cannot remove the cache of $source: a worktree uses it: ${_gitdir%/.git}" \
       "hint: mooring list    # and mooring end it"; fi
+  if [ -z "$force" ]; then # it may have been moved, and git not been told
+    die "Cannot remove the cache of $source: it had a worktree at ${_gitdir%/.git}" \
+      "hint: git --git-dir $(quoted "$cache") worktree prune    # if that is gone"; fi
 done
 own=$(git_cache rev-list --max-count=1 --all --reflog --not --remotes) || own=unknown
 if [ "$own" = unknown ] && [ -z "$(find "$cache" -type f | head -n 1)" ]; then own=; fi
@@ -169,7 +187,9 @@ if [ -n "$own" ]; then
   if [ -z "$force" ]; then
     die "Cannot remove the cache of $source: no remote has all commits of these:" \
       "$(printf '%s\n' "$refs" | head -n 20)" \
-      "hint: git --git-dir $(quoted "$cache") push origin --all" \
+      "hint: git --git-dir $(quoted "$cache") push origin $(printf '%s\n' "$refs" |
+        grep -e '^refs/heads/' -e '^refs/tags/' -e '^refs/notes/' | head -n 20 |
+        while IFS= read -r _ref; do printf '%s ' "$(quoted "$_ref")"; done)" \
       "hint: mooring cache remove $(quoted "$source") --force    # keeps them in a bundle"
   fi
   bundle=$root/removed/$(printf '%s' "$identity" | tr / _).$(date +%Y%m%d%H%M%S).bundle
@@ -185,9 +205,15 @@ echo removed
 """
 
 _GC = r"""
-said=$(git_cache -c gc.worktreePruneExpire=never -c gc.reflogExpire=never \
-  -c gc.reflogExpireUnreachable=never gc --quiet --prune=2.weeks.ago 2>&1) ||
-  die "Cannot pack the cache of $source:" "$said"
+_try=1
+until said=$(git_cache -c repack.writeBitmaps=false -c gc.worktreePruneExpire=never \
+  -c gc.reflogExpire=never -c gc.reflogExpireUnreachable=never gc --quiet \
+  --prune=2.weeks.ago 2>&1)
+do # somebody at work there can make it fail
+  [ "$_try" -lt 3 ] || die "Cannot pack the cache of $source:" "$said"
+  _try=$((_try + 1))
+  sleep 1
+done
 echo packed
 """
 

@@ -13,9 +13,13 @@ from pyinfra.api.command import PyinfraCommand
 from .. import identity as composed
 from ..facts import record as record_file
 from ..handle import Workspace, text_sum
+from ..model import Key
 from .shell import later, run, step, told
 
 IDENTITY = r"""
+# In any repo. A plain include would go into a section that somebody has at the top of the file, so
+# that all below it would count more.
+everywhere=includeIf.gitdir:/.path
 pattern() { printf '%s' "$1" | sed 's/[*?[\\]/\\&/g'; } # of a path, for includeIf
 # Two files for each repo, its worktrees and the submodules in them: so git compares where it is
 # with every worktree of that repo only, and elsewhere with nothing.
@@ -36,6 +40,16 @@ included() { # whether git reads our file for that person
   grep -qsF -- "$includes" "${GIT_CONFIG_GLOBAL:-$HOME/.gitconfig}" \
     "${XDG_CONFIG_HOME:-$HOME/.config}/git/config"
 }
+forget_admin() { # ADMIN: nobody's who had a worktree of that name before
+  for _file in "$of_repo" "$of_repo.modules"; do
+    if [ ! -f "$_file" ]; then continue; fi
+    for _if in "$(pattern "$1")" "$(pattern "$1")/"; do
+      line="[includeIf \"gitdir:$(escaped "$_if")\"]" awk 'NR % 2 { head = $0; next }
+        head != ENVIRON["line"] { print head "\n" $0 }' "$_file" >"$_file.new" &&
+        mv -f -- "$_file.new" "$_file" || die "Cannot write $_file"
+    done
+  done
+}
 forget_identity() { # FILE: no git includes it any more
   exclude_from "$of_repo" "$1"
   exclude_from "$of_repo.modules" "$1"
@@ -44,11 +58,11 @@ forget_identity() { # FILE: no git includes it any more
   exclude_from "$includes" "$of_repo"
   exclude_from "$includes" "$of_repo.modules"
   if [ -f "$includes" ]; then return 0; fi
-  quiet_git config --global --unset-all include.path "^$(printf '%s' "$includes" |
+  quiet_git config --global --unset-all "$everywhere" "^$(printf '%s' "$includes" |
     sed 's/[][\\.*^$+?(){}|]/\\&/g')\$" 2>/dev/null
   if included; then
     echo "your git config still includes a file that is gone, since it cannot be written"
-    echo "hint: git config --global --unset include.path $(quoted "$includes")"
+    echo "hint: git config --global --unset $everywhere $(quoted "$includes")"
   fi
   if [ -f "$includes.made" ] && [ ! -s "$HOME/.gitconfig" ]; then rm -f ~/.gitconfig; fi
   rm -f -- "$includes.made"
@@ -71,13 +85,19 @@ include "$includes" "$(pattern "$common")/worktrees/*/modules/" "$of_repo.module
 if ! included; then
   if [ ! -e "$HOME/.gitconfig" ] && [ ! -e "${XDG_CONFIG_HOME:-$HOME/.config}/git/config" ]
   then : >"$includes.made"; fi
-  _said=$(quiet_git config --global --add include.path "$includes" 2>&1) || {
+  _said=$(quiet_git config --global --add "$everywhere" "$includes" 2>&1) || {
     echo "who commits holds in Claude, direnv and 'mooring run' only, since your git config" \
       "cannot be written: $_said"
-    echo "hint: git config --global --add include.path $(quoted "$includes")"
+    echo "hint: git config --global --add $everywhere $(quoted "$includes")"
   }
 fi
 """
+
+
+def of_repo(root: str, key: Key) -> str:
+    """The file that includes those of a repo's workspaces."""
+    path = f"{root}/{record_file.path(key)}"
+    return f"{path.removesuffix(f'/{key.agent}/{key.topic}.json')}/gitconfig"
 
 
 def names(workspace: Workspace) -> dict[str, str]:
@@ -87,7 +107,7 @@ def names(workspace: Workspace) -> dict[str, str]:
     path = f"{root}/{record_file.path(record.key)}"
     return {
         "file": f"{path.removesuffix('.json')}.gitconfig",
-        "of_repo": f"{path.removesuffix(f'/{record.agent}/{record.topic}.json')}/gitconfig",
+        "of_repo": of_repo(root, record.key),
         "includes": f"{root}/gitconfig",
     }
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 PARK = r"""
 pushes() { # ADMIN SCAN: hints that push what submodules' repos there have and no remote
-  printf '%s\n' "$2" | sed -n 's/^in \([^	]*\)	unpushed /\1	/p' |
-    awk -F '\t' '!seen[$1]++' | while IFS='	' read -r _name _tip; do
-      echo "hint: git --git-dir $(quoted "$1/modules/$_name") push origin" \
-        "$_tip:refs/heads/$topic-$(printf '%.7s' "$_tip")"; done
+  printf '%s\n' "$2" | sed -n 's/^in \([^	]*\)	unpushed \([0-9a-f]*\) /\1	\2	/p' |
+    awk -F '\t' '!seen[$1]++' | while IFS='	' read -r _name _tip _to; do
+      printf 'hint: git --git-dir %s push %s %s\n' "$(quoted "$1/modules/$_name")" \
+        "$(quoted "${_to:-origin}")" "$_tip:refs/heads/$topic-$(printf '%.7s' "$_tip")"; done
 }
 keep_ref() { # COMMIT: a ref of ours for it; sets kept_ref
   _n=1
@@ -25,25 +25,29 @@ park() { # ADMIN: keeps commits of a detached HEAD that no ref has
   keep_ref "$ref" && echo "kept the commits of the detached HEAD as $kept_ref"
 }
 logged() { # LOG: the commits that a reflog names; what a rebase went through is in its result
-  awk -F '\t' '$2 !~ /^rebase/ { split($1, a, " "); print a[2] }' "$1" 2>/dev/null
-}
-logs_of_branches() { # the commits that their logs name, each branch's own going with it
-  find "$common/logs/refs/heads" -type f -exec cat {} + 2>/dev/null | cut -d ' ' -f 2 |
-    grep . || echo none
+  awk -F '\t' '$2 !~ /^rebase/ || $2 ~ /finish/ { split($1, a, " "); print a[2] }' "$1" \
+    2>/dev/null
 }
 keep_logged() { # commits made on no branch, or named by refs of the worktree alone, get a ref too
   keep_logs "$({
     logged "$w_admin/logs/HEAD"
     find "$w_admin/refs" -type f -exec cat {} + 2>/dev/null
-  } | grep -vxF "$(logs_of_branches)")"
+  })" others
 }
-keep_logs() { # COMMITS: one ref of ours for those of them that no ref has
+keep_logs() { # COMMITS [others]: one ref of ours for those that no ref has, nor other logs
   _there=$(printf '%s\n' "$1" | sort -u | sed -e '/^0*$/d' -e 's/$/^{commit}/' |
     quiet_git --git-dir="$common" cat-file --batch-check='%(objectname)' | grep -v ' missing$')
   if [ -z "$_there" ]; then return 0; fi
   _tips=$(printf '%s\n' "$_there" | quiet_git --git-dir="$common" rev-list --stdin --not \
     --branches --tags --remotes --glob='refs/mooring/*') || return 1
-  _tips=$(printf '%s\n' "$_tips" | grep -xF "$_there")
+  if [ -z "$_tips" ]; then return 0; fi
+  # Nothing of this fits on a command line: a log can have any number of commits.
+  _tips=$(printf '%s\n' "$_there" ---- "$_tips" |
+    awk '$0 == "----" { second = 1; next } !second { there[$0]; next } $0 in there')
+  if [ -n "${2-}" ]; then # a branch's own log goes with the branch, or stays
+    _tips=$(printf '%s\n' "$_tips" | while IFS= read -r _tip; do
+      if ! grep -rqsF -- " $_tip " "$common/logs/refs/heads"; then echo "$_tip"; fi; done)
+  fi
   case $_tips in '') return 0 ;;
     *[!0-9a-f]*) # of several, one commit whose parents they are
       set --

@@ -102,6 +102,15 @@ at_work() { # waits for a git that writes the worktree's index; then says who it
   done
 }
 
+put_back() { # whatever somebody made in its place meanwhile goes beside
+  if [ -e "$path" ] && ! rmdir -- "$path" 2>/dev/null; then
+    mv -- "$path" "$path.late.$$" && echo "what was written meanwhile is $path.late.$$" >&2; fi
+  if [ -e "$path" ] || ! mv -- "$trash" "$path"; then
+    mv -- "$trash" "$path.kept.$$" # under its own name the next run would remove it
+    die "Cannot put it back: it is $path.kept.$$"
+  fi
+}
+
 lock_repo
 mend_pointers
 find_admin
@@ -134,7 +143,7 @@ if [ -n "$w_admin" ]; then
       [ -n "$judged_any" ] && [ "$(path=$trash
         printf '%s' "$(scan "$w_admin" "$trash")" | sha)" != "$judged" ]
     then
-      mv -- "$trash" "$path" || die "Cannot put it back: it is $trash"
+      put_back
       die "Cannot end: the worktree has just changed" "hint: mooring end $topic"
     fi
   fi
@@ -165,8 +174,8 @@ if [ -n "$tip" ] && [ -n "$owned" ] && [ -z "$elsewhere" ]; then
 fi
 if [ -n "$drop" ]; then
   wait_ref quiet_git --git-dir="$common" update-ref -d "refs/heads/$branch" "$tip" &&
-    quiet_git --git-dir="$common" config --get-regexp "^branch\\..*\\." 2>/dev/null |
-    grep -qF "branch.$branch." &&
+    quiet_git --git-dir="$common" config --name-only --get-regexp '^branch\.' 2>/dev/null |
+    sed 's/\.[^.]*$//' | grep -qxF -- "branch.$branch" &&
     wait_ref quiet_git --git-dir="$common" config --remove-section "branch.$branch"
 elif [ -n "$tip" ] && [ -z "$remote" ] && ! nothing_own "$tip"; then
   echo "the branch $branch stays: it has commits of its own"

@@ -11,6 +11,7 @@ from ..facts import worktree as fact
 from ..handle import Workspace
 from ..model import Key
 from . import network
+from .identity import IDENTITY, of_repo
 from .parks import PARK, parks
 from .shell import run, step, told
 
@@ -29,7 +30,8 @@ clear() { # drops our registrations of worktrees that are gone or were half made
     if [ -n "$_own" ]; then
       die "Cannot make the worktree again: submodules of the one that is gone have work that no" \
         "remote has:" "$_own" "$(pushes "$_admin" "$_own")"; fi
-    park "$_admin" || die "Cannot keep the commits of $_admin"
+    park "$_admin" && (w_admin=$_admin; keep_logged) ||
+      die "Cannot keep the commits of $_admin"
     rm -rf -- "$_admin"
   done <<CLEARS
 $clears
@@ -77,7 +79,7 @@ said_why() { grep -m 1 '^fatal: ' "$progress" || tail -n 1 "$progress"; }
 add_submodule() { # from objects that are here already, as far as they are, and then on its own
   set --
   for _objects in "$common/modules/$_name/objects" "$common"/worktrees/*/modules/"$_name/objects"
-  do if [ -d "$_objects" ] && [ $# -eq 0 ]; then
+  do if [ -d "$_objects" ] && [ ! -f "${_objects%/objects}/shallow" ] && [ $# -eq 0 ]; then
     set -- --reference "${_objects%/objects}" --dissociate; fi; done
   ( # Git's own rules count: the person's protocol.file.allow, and nothing that runs a command.
     cd -- "$path" || exit 1
@@ -156,10 +158,11 @@ if [ -n "$submodules" ]; then find_admin; add_submodules; fi
 if [ -e "$path/.mooring" ] || [ -L "$path/.mooring" ]; then
   die "Cannot use the worktree: the repo has a .mooring of its own"; fi
 hide_new
+if grep -qsF -- "/${w_admin##*/}\"]" "$of_repo"; then lock target; forget_admin "$w_admin"; fi
 """
 
 
-ADD = fact.OWN_CONFIG + network.NETWORK + PARK + _CLEAR + _CARRY + _SUBMODULES + _ADD
+ADD = fact.OWN_CONFIG + IDENTITY + network.NETWORK + PARK + _CLEAR + _CARRY + _SUBMODULES + _ADD
 
 
 @step
@@ -190,6 +193,7 @@ def worktree(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "submodules": "yes" if plan.submodules else "",
         "ignorecase": "yes" if settings.get("core.ignorecase") == "true" else "",
         "topic": plan.topic,
+        "of_repo": of_repo(workspace.observed.target.root, key),
         "record": f"{workspace.observed.target.root}/{record_file.path(key)}",
     }
 
