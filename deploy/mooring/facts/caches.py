@@ -23,7 +23,8 @@ say_caches() {
           gitdir_of "${_admin%/gitdir}"; if [ -e "$_gitdir" ]; then _live=$((_live + 1)); fi
         fi
       done
-      _size=$(du -sk -- "$_cache" 2>/dev/null) || continue # it may go at any moment
+      _size=$(du -sk -- "$_cache" 2>/dev/null) # whose files may go at any moment
+      if [ ! -d "$_cache" ]; then continue; fi
       _fetched=0
       for _file in FETCH_HEAD HEAD; do
         if [ "$_fetched" = 0 ] && [ -f "$_cache/$_file" ]; then
