@@ -6,6 +6,7 @@ An error names the key, its line and the nearest known key.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,9 +38,6 @@ LATER = frozenset(
         "setup",
         "container",
         "files.template",
-        "files.symlink",
-        "files.skip",
-        "files.required",
         "claude.share",
     }
 )
@@ -58,6 +56,7 @@ def load_user(directory: Path, topic: str, agent: str = "dev") -> Layers:
         user=_load(directory / "config.yaml"),
         overrides=_load(directory / "overrides" / f"{topic}.yaml"),
         agent=agent,
+        ci=os.environ.get("CI", "").lower() not in ("", "0", "false"),
     )
 
 
@@ -218,17 +217,7 @@ def _problems(file: File) -> Iterator[tuple[str, str]]:
             yield f"$.env.{key}", f"{key} is set by Mooring itself"
         if "\0" in value:
             yield f"$.env.{key}", "a value cannot hold a NUL byte"
-    for index, item in enumerate(file.files.copy):
-        path = f"$.files.copy[{index}]"
-        if isinstance(item, str):
-            if not item.strip() or "\n" in item or item.startswith("!"):
-                yield path, f"{item!r} is no pattern of files to copy"
-        else:
-            for place in (item.src, item.dest or item.src):
-                if not is_inside(place):
-                    yield path, f"{place!r} leaves the repo or is git's own"
-            if item.mode and not _MODE.fullmatch(item.mode):
-                yield path, f'{item.mode!r} is no file mode: use one such as "0600"'
+    yield from _file_problems(file.files)
     if file.cache.filter and not FILTER.fullmatch(file.cache.filter):
         yield "$.cache.filter", f"{file.cache.filter!r} is no filter: use blob:none or tree:0"
     for index, place in enumerate(file.checkout.sparse):
@@ -250,3 +239,28 @@ def _problems(file: File) -> Iterator[tuple[str, str]]:
     for index, pattern in enumerate(file.disposable):
         if not pattern.strip() or pattern.strip(" */.") == "" or re.search(r"[\n:!]", pattern):
             yield f"$.disposable[{index}]", f"{pattern!r} would make everything disposable"
+
+
+def _file_problems(files: FilesSpec) -> Iterator[tuple[str, str]]:
+    for name, patterns in (("copy", files.copy), ("skip", files.skip)):
+        for index, item in enumerate(patterns):
+            if isinstance(item, str) and (not item.strip() or "\n" in item or item.startswith("!")):
+                yield f"$.files.{name}[{index}]", f"{item!r} is no pattern of files to {name}"
+    for name, entries in (("copy", files.copy), ("symlink", files.symlink)):
+        for index, entry in enumerate(entries):
+            path = f"$.files.{name}[{index}]"
+            if isinstance(entry, str) and name == "symlink":
+                if re.search(r"[*?\[]", entry):
+                    yield path, f"{entry!r} is a pattern: a symlink is for one path"
+                if not is_inside(entry.strip("/")):
+                    yield path, f"{entry!r} leaves the repo or is git's own"
+            elif not isinstance(entry, str):
+                for place in (entry.src, entry.dest or entry.src):
+                    if not is_inside(place):
+                        yield path, f"{place!r} leaves the repo or is git's own"
+                mode = entry.mode if isinstance(entry, Copy) else ""
+                if mode and not _MODE.fullmatch(mode):
+                    yield path, f'{mode!r} is no file mode: use one such as "0600"'
+    for index, item in enumerate(files.required):
+        if not is_inside(item):
+            yield f"$.files.required[{index}]", f"{item!r} leaves the repo or is git's own"

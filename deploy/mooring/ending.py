@@ -83,8 +83,14 @@ def provisioned(observed: Observed) -> frozenset[str]:
     copies = {
         path: value
         for path, value in record.files.items()
-        if path in sources or value in sources.values()
+        if path in sources or value in sources.values() or value.startswith("-> ")
     }
     written = {**copies, **record.generated}
-    same = {path for path, value in written.items() if present.get(path) == value}
-    return frozenset({*same, *KEPT})
+    there = observed.files.there
+    same = {
+        path
+        for path, value in written.items()
+        if value in (present.get(path), there.get(f"here:{path}"))
+    }
+    again = {path for path in record.files if present.get(path) in sources.values()}
+    return frozenset({*same, *again, *KEPT})

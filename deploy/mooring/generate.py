@@ -83,7 +83,7 @@ def _context_names(plan: Plan, record: Record) -> dict[str, Any]:
         "start": plan.start if plan.makes_branch else record.start,
         "envrc": plan.envrc,
         "env": sorted(plan.env),
-        "files": sorted(item.dest for item in plan.copies),
+        "files": sorted((item.dest, item.action, item.src) for item in plan.files),
     }
 
 

@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from pyinfra.api.host import Host
 
-from . import config, generate, identity, records
+from . import config, generate, identity, records, rules
 from .claude.live import refusal
 from .ending import judge
 from .environment import template_names
@@ -371,14 +371,21 @@ class Workspace:
 
     def finished(self, record: Record) -> Record:
         """What the claimed `record` becomes when all else is done."""
-        plan, present = self.plan, self.observed.files.present
+        plan = self.plan
         digest, generated = generate.digest(plan, record), record.generated
         if digest != record.digest:
             files = self._files(record, digest)
             prompt = {name: value for name, value in generated.items() if name in PROMPT}
             generated = prompt | {name: text_sum(text) for name, text in files.items()}
-        there = {item.dest: item.sum for item in plan.copies if present.get(item.dest) == item.sum}
+        seen = self.observed
+        there = {
+            item.dest: item.sum for item in plan.files if rules.state(item.dest, seen) == item.sum
+        }
         return records.finished(plan, record, {**there, **self.copied}, generated, digest)
+
+    def file_rows(self) -> list[dict[str, str]]:
+        """What the rules come to, a path each, as plain data. Raises MooringError as `plan`."""
+        return rules.table(self.spec, self.observed)
 
     # Generated files
 
@@ -403,7 +410,9 @@ class Workspace:
         plan = self.plan
         prompt = (plan.prompt,) if self.request.prompt else ()
         names = (plan.envrc, plan.context, *prompt, plan.settings)
-        renamed = (item.dest for item in plan.copies if item.dest != item.src)
+        renamed = (
+            item.dest for item in plan.files if item.dest != item.src or item.action == "symlink"
+        )
         return tuple(name for name in (*names, *renamed) if not name.startswith(".mooring/"))
 
     def tell(self, notes: tuple[str, ...]) -> None:

@@ -52,7 +52,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             refined = self._refine(question, observed, spec)
             if refined == question:
                 break
-            if msgspec.structs.replace(refined, include=question.include) == question:
+            same = {"include": question.include, "watched": question.watched}
+            if msgspec.structs.replace(refined, **same) == question:
                 return self._with_files(refined, observed), spec
             question = msgspec.structs.replace(refined, located=facts.located(observed))
         return observed, spec
@@ -97,7 +98,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         files = repo.checkout_files if repo.checkout else repo.blobs
         try:
             file = config.parse(files.get("mooring.yaml", b""))
-            layers = msgspec.structs.replace(self.layers, repo=file)
+            layers = msgspec.structs.replace(
+                self.layers, repo=file, platform=observed.target.platform
+            )
             return merge(layers, files.get(".worktreeinclude", b""))
         except MooringError as error:
             if not self.ending:
@@ -121,8 +124,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             changes["base"] = base
         if branch != repo.branch:
             changes["branch"] = branch
-        if spec.patterns != observed.files.include:
-            changes["include"] = spec.patterns
+        seen = observed.files
+        if (spec.patterns, spec.watched) != (seen.include, seen.watched):
+            changes |= {"include": spec.patterns, "watched": spec.watched}
         return msgspec.structs.replace(question, **changes)
 
 

@@ -133,6 +133,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     """Who claimed it: user@host of the controller."""
     include: list[str] = []
+    watched: list[str] = []
+    """What else the spec looks at (see Spec.watched)."""
     files: dict[str, str] = {}
     generated: dict[str, str] = {}
 

@@ -15,7 +15,8 @@ from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .model import Record, Request, State, check_branch, check_ref
 from .obstacles import check_branch_free, check_path, check_repo, clears, existing
-from .selection import CONTEXT, ENVRC, PROMPT, Copied, copies, place, settings
+from .rules import Placed, choose, missing
+from .selection import CONTEXT, ENVRC, PROMPT, place, settings
 from .spec import render
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Administrative directories of worktrees that are gone or were half made, ours all."""
     port_names: tuple[str, ...]
     include: tuple[str, ...]
-    copies: tuple[Copied, ...]
+    watched: tuple[str, ...]
+    files: tuple[Placed, ...]
+    required: dict[str, str]
+    """Paths that have to be there at last, and aren't yet, with what is known of each."""
     envrc: str
     context: str
     prompt: str
@@ -126,8 +130,8 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         check_path(request, observed)
         check_branch_free(request, observed, branch)
     start, makes_branch = _start(request, observed, base, branch)
-    chosen, notes = copies(spec, observed)
-    taken = {item.dest for item in chosen}
+    choice = choose(spec, observed)
+    taken = {item.dest for item in choice.placed}
     names = _names(request, observed, base, branch)
     port_names = tuple(dict.fromkeys(port_name(name) for name in spec.ports))
     check_env(spec.env, names, port_names)
@@ -152,7 +156,9 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         clears=clears(observed),
         port_names=port_names,
         include=spec.patterns,
-        copies=chosen,
+        watched=spec.watched,
+        files=choice.placed,
+        required=missing(spec, observed),
         envrc=envrc,
         context=place(CONTEXT, observed, taken),
         prompt=place(PROMPT, observed, taken),
@@ -166,7 +172,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         env=dict(spec.env),
         git_settings=identity.settings(spec.git, _remote(request, observed)),
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
-        notes=(*notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
+        notes=(*choice.notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
     )
 
@@ -277,5 +283,7 @@ def intentions(plan: Plan, claims: bool) -> tuple[str, ...]:
             f"new branch {plan.branch} at {plan.start[:12]}" if plan.makes_branch else plan.branch
         )
         said.append(f"make the worktree {plan.worktree} on {branch} (base {plan.base})")
-    said += [f"copy {item.src} to {item.dest}" for item in plan.copies if plan.makes_worktree]
+    said += [
+        f"{item.action} {item.src} to {item.dest}" for item in plan.files if plan.makes_worktree
+    ]
     return tuple(said)

@@ -116,6 +116,7 @@ def finished(
         state=State.READY,
         carry="",
         include=list(plan.include),
+        watched=list(plan.watched),
         files={**record.files, **copied},
         generated=generated,
         digest=digest,

@@ -1,4 +1,4 @@
-"""Which files a workspace gets, and where those that Mooring writes go. Pure."""
+"""Where the files go that Mooring writes itself. Pure."""
 
 from __future__ import annotations
 
@@ -6,84 +6,16 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from .claude import hooks
-from .errors import MooringError, command
 from .facts.files import selects
-from .spec import Copy, is_inside
 
 if TYPE_CHECKING:
     from .facts.workspace import Observed
-    from .spec import Spec
 
 ENVRC = (".envrc", ".mooring/envrc")
 CONTEXT = (".session-context.md", ".mooring/session-context.md")
 PROMPT = (".session-prompt.md", ".mooring/session-prompt.md")
 """Where a generated file goes, and where it goes instead if the repo has such a file itself."""
-
-
-class Copied(msgspec.Struct, frozen=True):
-    """One file to bring from the main checkout; `sum` is the sha256 of its content there."""
-
-    src: str
-    dest: str
-    mode: str
-    sum: str
-
-
-def copies(spec: Spec, observed: Observed) -> tuple[tuple[Copied, ...], list[str]]:
-    """The untracked files to bring from the main checkout, and what to say of the others."""
-    files, repo = observed.files, observed.repo
-    if spec.patterns and not repo.checkout:
-        return (), ["no files were copied: there is no main checkout on the target to copy from"]
-    chosen, notes = [], []
-    for path in files.matched:
-        if path == hooks.SETTINGS and _owns_settings(observed):
-            continue  # composed with our hooks instead
-        problem = _no_copy(path, observed)
-        if problem:
-            notes.append(f"not copied: {path} ({problem})")
-            if problem == _SHOWN:
-                notes[-1] += f"\nhint: {command('echo', f'/{path}')} >> .gitignore"
-            continue
-        named = spec.copies.get(path, Copy(path))
-        chosen.append(Copied(path, named.dest or path, named.mode, files.sources[path]))
-    _check_copies(chosen)
-    missing = [name for name in spec.copies if name not in files.matched]
-    notes += [
-        f"not copied: {name} (the main checkout has no such untracked file)" for name in missing
-    ]
-    known = observed.record.files if observed.record else {}
-    for item in chosen:
-        there = files.present.get(item.dest)
-        if there and there not in (item.sum, known.get(item.dest)):
-            notes.append(f"kept as it is: {item.dest} (it was edited in the workspace)")
-    return tuple(chosen), notes
-
-
-def _check_copies(copies: list[Copied]) -> None:
-    sources: dict[str, str] = {}
-    for item in copies:
-        other = sources.setdefault(item.dest, item.src)
-        if other != item.src:
-            raise MooringError(
-                f"Cannot copy both {other} and {item.src} to {item.dest}: files.copy names one "
-                "destination twice"
-            )
-
-
-_SHOWN = "git would show it"
-
-
-def _no_copy(path: str, observed: Observed) -> str:
-    if path.startswith('"') or not is_inside(path):
-        return "its name cannot be carried safely"
-    if path not in observed.files.sources:
-        return "it is not a plain file"
-    if path not in observed.files.ignored:
-        return _SHOWN
-    return ""
 
 
 def place(places: tuple[str, str], observed: Observed, taken: set[str]) -> str:
@@ -99,7 +31,7 @@ def reincluded(observed: Observed, name: str) -> bool:
     return selects([line[1:].rstrip() for line in lines if line.startswith("!")], name)
 
 
-def _owns_settings(observed: Observed) -> bool:
+def owns_settings(observed: Observed) -> bool:
     """Whether the worktree's own settings are ours to write: git neither has nor shows them."""
     theirs = {*observed.repo.blobs, *observed.files.visible}
     if hooks.SETTINGS in theirs or _linked(observed):
@@ -136,7 +68,7 @@ def settings(observed: Observed, makes_worktree: bool) -> tuple[str, str, list[s
     else:
         copied = hooks.SETTINGS in observed.files.matched and session.source_settings
         base = there if there is not None else copied or b""
-    wanted = hooks.merged(hooks.parse(base)) if _owns_settings(observed) else None
+    wanted = hooks.merged(hooks.parse(base)) if owns_settings(observed) else None
     if wanted is None:
         why = next(text for says, text in _NOT_OURS if says(observed))
         note = (

@@ -38,18 +38,42 @@ DISPOSABLE = (
 """Ignored files that are rebuilt anyway, as gitignore patterns; they don't stop an `end`."""
 
 
+class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a rule holds: everything named has to be so."""
+
+    platform: str = ""
+    """As ``uname -s`` of the target says it, in lower case: `linux`, `darwin`."""
+    agent: str = ""
+    ci: bool | None = None
+    """Whether `$CI` is set where the command runs."""
+
+
 class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One untracked file of the main checkout, by name."""
 
     src: str
     dest: str = ""
     mode: str = ""
+    when: When = When()
+    optional: bool = False
+
+
+class Symlink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file or directory of the main checkout that the workspace shares with it."""
+
+    src: str
+    dest: str = ""
+    when: When = When()
+    optional: bool = False
 
 
 class FilesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`copy`: gitignore patterns, or single files with another name or mode."""
+    """`copy` and `skip`: gitignore patterns; `copy` and `symlink` also single files by name."""
 
     copy: list[str | Copy] = []
+    symlink: list[str | Symlink] = []
+    skip: list[str] = []
+    required: list[str] = []
 
 
 class ClaudeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,12 +137,47 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Layers(msgspec.Struct, frozen=True):
-    """The files that make a Spec, each already checked."""
+    """The files that make a Spec, each already checked, and where they are to hold."""
 
     user: File = File()
     repo: File = File()
     overrides: File = File()
     agent: str = "dev"
+    platform: str = ""
+    ci: bool = False
+
+    def named(self) -> tuple[tuple[str, File], ...]:
+        """Each by the name of its file, the strongest last."""
+        return (
+            ("config.yaml", self.user),
+            ("mooring.yaml", self.repo),
+            ("overrides", self.overrides),
+        )
+
+    def holds(self, when: When) -> bool:
+        """Whether a rule does."""
+        return (
+            when.platform in ("", self.platform)
+            and when.agent in ("", self.agent)
+            and when.ci in (None, self.ci)
+        )
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of `files`, with where it stands."""
+
+    action: str
+    """`copy`, `symlink` or `skip`."""
+    src: str
+    """A path in the main checkout; of a pattern, that."""
+    dest: str = ""
+    """Its path in the workspace; '' for a pattern: each file keeps its own."""
+    mode: str = ""
+    optional: bool = False
+    where: str
+    """`mooring.yaml: files.copy[0]`."""
+    override: bool = False
+    """Whether it is one of the session's own."""
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +192,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[str, ...]
     disposable: tuple[str, ...]
     patterns: tuple[str, ...]
-    copies: dict[str, Copy]
+    """What git is asked for, as gitignore patterns."""
+    rules: tuple[Rule, ...]
+    required: dict[str, str]
+    """Paths that have to be there at last, and where that is said."""
     filter: str
     sparse: tuple[str, ...]
     submodules: bool
@@ -141,13 +203,20 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     held_back: tuple[str, ...]
     """Keys of the repo's file that have no effect until a person approves them."""
 
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """What the probe says of: `main:` paths of the main checkout, `here:` of the workspace."""
+        links = [rule for rule in self.rules if rule.action == "symlink"]
+        names = [f"main:{rule.src}" for rule in links] + [f"here:{rule.dest}" for rule in links]
+        return _unique([*names, *(f"here:{path}" for path in self.required)])
+
 
 def merge(layers: Layers, include: bytes = b"") -> Spec:
     """One Spec from its layers and a `.worktreeinclude` file's content."""
     user, repo, top = layers.user, layers.repo, layers.overrides
-    files = [*user.files.copy, *repo.files.copy, *top.files.copy]
-    copies = {item.src: item for item in files if isinstance(item, Copy)}
-    patterns = [item if isinstance(item, str) else f"/{item.src}" for item in files]
+    rules = tuple(_rules(layers))
+    copied = [rule for rule in rules if rule.action == "copy"]
+    patterns = [f"/{rule.src}" if rule.dest else rule.src for rule in copied]
     mine = user.agents.get(layers.agent, AgentSpec()).git
     held = {
         "env": repo.env,
@@ -166,13 +235,50 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         ports=_unique(["", *user.ports, *repo.ports, *top.ports]),
         disposable=_unique([*DISPOSABLE, *user.disposable, *repo.disposable, *top.disposable]),
         patterns=_unique([*patterns, *_pattern_lines(include)]),
-        copies=copies,
+        rules=(*rules, *_included(include)),
+        required={
+            path: f"{name}: files.required[{index}]"
+            for name, file in layers.named()
+            for index, path in enumerate(file.files.required)
+        },
         filter=top.cache.filter or repo.cache.filter or user.cache.filter,
         sparse=_unique(top.checkout.sparse or repo.checkout.sparse or user.checkout.sparse),
         submodules=all(file.checkout.submodules for file in (user, repo, top)),
         git=git,
         held_back=tuple(name for name, value in held.items() if value),
     )
+
+
+def _rules(layers: Layers) -> Iterator[Rule]:
+    for name, file in layers.named():
+        files = file.files
+        for action, entries in (
+            ("copy", files.copy),
+            ("symlink", files.symlink),
+            ("skip", files.skip),
+        ):
+            for index, entry in enumerate(entries):
+                where = f"{name}: files.{action}[{index}]"
+                own = file is layers.overrides
+                if isinstance(entry, str):
+                    path = entry.strip("/") if action == "symlink" else ""
+                    src = path or entry
+                    yield Rule(action=action, src=src, dest=path, where=where, override=own)
+                elif layers.holds(entry.when):
+                    yield Rule(
+                        action=action,
+                        src=entry.src,
+                        dest=entry.dest or entry.src,
+                        mode=entry.mode if isinstance(entry, Copy) else "",
+                        optional=entry.optional,
+                        where=where,
+                        override=own,
+                    )
+
+
+def _included(include: bytes) -> Iterator[Rule]:
+    for number, line in enumerate(_pattern_lines(include), 1):
+        yield Rule(action="copy", src=line, where=f".worktreeinclude: pattern {number}")
 
 
 def _over(*layers: GitSpec) -> GitSpec:

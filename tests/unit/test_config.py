@@ -305,11 +305,13 @@ def test_a_worktreeinclude_that_is_no_text_is_refused(include: bytes) -> None:
 def test_a_copied_file_is_a_pattern_too() -> None:
     spec = merge(Layers(repo=parse(b"files: {copy: [{src: config/a, dest: b}]}")))
     assert spec.patterns == ("/config/a",)
-    assert spec.copies["config/a"].dest == "b"
+    (rule,) = spec.rules
+    assert (rule.action, rule.src, rule.dest) == ("copy", "config/a", "b")
 
 
 def test_the_users_files(tmp_path: Path) -> None:
-    assert load_user(tmp_path, "fix-login") == Layers()
+    none = load_user(tmp_path, "fix-login")
+    assert (none.user, none.overrides) == (File(), File())
     (tmp_path / "config.yaml").write_text("base: main\n")
     (tmp_path / "overrides").mkdir()
     (tmp_path / "overrides/fix-login.yaml").write_text("base: release\n")

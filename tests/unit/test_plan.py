@@ -85,7 +85,7 @@ def test_the_first_workspace_of_a_topic() -> None:
     assert (made.base, made.branch, made.start) == ("main", "issue-17-fix-login", BASE)
     assert (made.worktree, made.makes_worktree, made.makes_branch) == (PATH, True, True)
     assert (made.envrc, made.context, made.approves) == (ENVRC[0], CONTEXT[0], True)
-    assert (made.port_names, made.copies, made.clears) == (("PORT",), (), ())
+    assert (made.port_names, made.files, made.clears) == (("PORT",), (), ())
     assert (made.notes, made.rebuilds, made.parent, made.carry) == ((), False, "", "")
     assert (made.prompt, made.settings) == (PROMPT[0], hooks.SETTINGS)
 
@@ -432,7 +432,7 @@ def test_settings_of_the_main_checkout_are_composed_once() -> None:
     seen = observed(files=some_files(**IGNORED), session=a_session(source_settings=MINE_TEXT))
     made = plan(seen, COPYING)
     assert settled(made) == MINE
-    assert made.copies == (), "two writers of one file would fight"
+    assert made.files == (), "two writers of one file would fight"
     assert settled(plan(seen)) == MINE
 
 
@@ -657,7 +657,7 @@ MATCHED = some_files(
 def test_matched_files_are_copied() -> None:
     spec = yaml("files: {copy: ['.env*', {src: .env, dest: conf/.env, mode: '0600'}]}")
     made = plan(observed(files=MATCHED), spec)
-    assert [(item.src, item.dest, item.mode, item.sum) for item in made.copies] == [
+    assert [(item.src, item.dest, item.mode, item.sum) for item in made.files] == [
         (".env", "conf/.env", "0600", SUM),
         (".env.local", ".env.local", "", EDITED),
     ]
@@ -680,7 +680,7 @@ NOT_COPIED: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_what_is_not_copied_is_said(name: str, changes: dict[str, Any], why: str) -> None:
     whole = {"matched": (name,), "sources": {name: SUM}, "ignored": frozenset({name})}
     made = plan(observed(files=some_files(**whole | changes)), yaml("files: {copy: ['*']}"))
-    assert made.copies == ()
+    assert made.files == ()
     assert len(made.notes) == 1
     assert f"not copied: {name}" in made.notes[0]
     assert why in made.notes[0]
@@ -693,7 +693,7 @@ def test_a_named_file_that_is_missing_is_said() -> None:
 
 def test_a_cache_has_no_files_to_copy() -> None:
     made = plan(observed(repo=a_repo(checkout="")), yaml("files: {copy: [.env]}"))
-    assert made.copies == ()
+    assert made.files == ()
     assert "there is no main checkout" in made.notes[0]
 
 

@@ -9,7 +9,7 @@ import click
 
 from .. import __version__, ui
 from ..errors import Kind, MooringError
-from . import caches, views, workspaces
+from . import caches, files, views, workspaces
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -29,6 +29,7 @@ COMMANDS = (
     views.list_,
     views.sessions,
     views.doctor,
+    files.files,
     caches.cache,
 )
 for _command in COMMANDS:

@@ -42,6 +42,17 @@ $_hidden
 $_line
 "*) ;; *) printf '?? %s\n' "$_line" ;; esac; done
 }
+there() { # of what is watched: what is there, and where a symlink leads
+  printf '%s\n' "$watched" | while IFS= read -r _line; do
+    case $_line in
+      main:*) if [ -z "$checkout" ]; then continue; fi; _at=$checkout/${_line#main:} ;;
+      here:*) _at=$path/${_line#here:} ;;
+      *) continue ;;
+    esac
+    if [ -L "$_at" ]; then printf '%s\t-> %s\n' "$_line" "$(readlink -- "$_at")"
+    elif [ -e "$_at" ]; then printf '%s\t\n' "$_line"; fi
+  done
+}
 main_git() { quiet_git --git-dir="$common" --work-tree="$checkout" "$@"; }
 head_of() { sed '/^<!-- mooring: /q' "$1"; } # the generated part of a context; the rest is kept
 probe_files() {
@@ -49,6 +60,9 @@ probe_files() {
     include=$(entries include "$record")
   fi
   say include "$include"
+  if [ -z "$include_known" ] && [ -n "$record" ]; then watched=$(entries watched "$record"); fi
+  say watched "$watched"
+  say there "$(there)"
   _wanted=
   if [ -n "$checkout" ] && cd -- "$checkout"; then
     set -- # our own files' places: where somebody has such a file, git may show it
@@ -73,7 +87,7 @@ probe_files() {
       printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
         .mooring/workspace .mooring/session-prompt.md .mooring/claude-settings.json \
         .mooring/.gitignore
-      if [ -n "$record" ]; then entries files "$record"; fi
+      if [ -n "$record" ]; then entries files "$record" | sed 'p;s/$/.mooring-new/'; fi
     } | sums)"
     for _name in .session-context.md .mooring/session-context.md; do
       if [ -f "$_name" ] && [ ! -L "$_name" ]; then
@@ -105,6 +119,10 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """sha256 of what the workspace has, of the files that matter here; of a context, its head."""
     identity: str
     """sha256 of the git config that says who commits in the workspace, '' if git has none."""
+    watched: tuple[str, ...]
+    """What `there` was looked at for (see Spec.watched)."""
+    there: dict[str, str]
+    """What of it is there: '' or, of a symlink, `-> ` and where it leads."""
     allowed: bool
     """Whether direnv has an approval for the workspace's `.envrc` as it stands."""
 
@@ -124,6 +142,8 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         visible=frozenset(own) - ignored,
         present=_sums("\n".join([said.get("present", ""), *heads])),
         identity=said.get("identity", ""),
+        watched=_lines(said.get("watched", "")),
+        there=dict(line.split("\t", 1) for line in _lines(said.get("there", ""))),
         allowed="allowed" in said,
     )
 

@@ -11,6 +11,7 @@ probe_target() {
   say root "$root"
   say direnv "$(command -v direnv)"
   say git "$(command -v git)"
+  say platform "$(uname -s | tr '[:upper:]' '[:lower:]')"
 }
 """
 
@@ -22,8 +23,10 @@ class Target(msgspec.Struct, frozen=True):
     root: str
     direnv: str
     git: str
+    platform: str
+    """As uname(1) has it, in lower case: `linux`, `darwin`."""
 
 
 def parse(said: dict[str, str]) -> Target:
     """The target among what the probe said."""
-    return Target(said["target_id"], said["root"], said["direnv"], said["git"])
+    return Target(said["target_id"], said["root"], said["direnv"], said["git"], said["platform"])

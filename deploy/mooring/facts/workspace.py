@@ -52,6 +52,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     new_worktree: bool = False
     include: tuple[str, ...] | None = None
     """Patterns of files to provision; None: those recorded."""
+    watched: tuple[str, ...] = ()
+    """Other paths to look at (see Spec.watched), where `include` isn't None."""
     scan: bool = False
     excludes: tuple[str, ...] = ()
     """Pathspecs of what doesn't count in a scan."""
@@ -101,6 +103,7 @@ def files_text(question: Question, observed: Observed) -> script.Stdin:
         "record": f"{observed.target.root}/{record.path(found.key)}" if found else "",
         "include": "\n".join(question.include or ()),
         "include_known": "yes",
+        "watched": "\n".join(question.watched),
     }
     main = "main() { probe_files; say end; }\nanswer main\n"
     return script.compose(variables, script.ANSWER, session.NAMES, files.FRAGMENT, main)
@@ -132,6 +135,7 @@ def text(question: Question) -> script.Stdin:
         "project": question.project,
         "include": "\n".join(question.include or ()),
         "include_known": "" if question.include is None else "yes",
+        "watched": "\n".join(question.watched),
         "scan": "yes" if question.scan else "",
         "excludes": "\n".join(question.excludes),
         "located": "\n".join(question.located),

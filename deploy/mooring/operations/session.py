@@ -14,6 +14,7 @@ from ..generate import SECTIONS
 from ..handle import Workspace, text_sum
 from ..model import Record
 from .claim import finish_script, record_names
+from .files import REQUIRED, requirements
 from .removed import kept
 from .shell import call, later, run, step, told
 
@@ -86,13 +87,19 @@ def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
         final = msgspec.structs.replace(
             final, commit=workspace.commit or record.commit, updated=int(time.time())
         )
-        names = {**_names(workspace, record, texts), **record_names(workspace, final)}
+        names = {
+            **_names(workspace, record, texts),
+            **record_names(workspace, final),
+            **requirements(workspace),
+        }
 
         def done(answer: list[str]) -> None:
             told(workspace)(answer)
             workspace.finish(final, "provisioned")
 
-        yield run(workspace, names, _WRITE + finish_script(), done)
+        yield run(workspace, names, _WRITE + finish_script() + REQUIRED, done)
+    elif workspace.plan.required:
+        yield run(workspace, requirements(workspace), REQUIRED)
     elif not workspace.registry.holds(record, workspace.host.name):
         yield call(workspace, lambda: workspace.finish(record, "indexed"))
     elif workspace.host.state.is_executing:

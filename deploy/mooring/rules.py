@@ -1,0 +1,238 @@
+"""Which untracked files a workspace gets, and which rule decides for each. Pure.
+
+Of several rules for one path the first of these decides: skip, one of the session's own overrides,
+copy, symlink. Two that are alike in this are an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .claude import hooks
+from .errors import MooringError, command
+from .selection import owns_settings
+from .spec import Rule, Spec, is_inside
+
+if TYPE_CHECKING:
+    from .facts.workspace import Observed
+
+NEW = ".mooring-new"
+"""Behind the name of a file that somebody edited: what its source has become since."""
+ACTIONS = ("copy", "symlink")
+"""The stronger first."""
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """One file or directory to bring from the main checkout.
+
+    `sum` is the sha256 of its content there; of a symlink, `-> ` and where it leads.
+    """
+
+    action: str
+    src: str
+    dest: str
+    mode: str
+    sum: str
+    rule: Rule
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What came of the rules."""
+
+    placed: tuple[Placed, ...]
+    notes: tuple[str, ...]
+    """What a person should know of the others."""
+    skipped: tuple[tuple[str, Rule], ...]
+    """Paths that a rule leaves out, with it."""
+
+
+def choose(spec: Spec, observed: Observed) -> Choice:
+    """The files to bring. Raises MooringError where two rules contradict each other."""
+    wanted = [rule for rule in spec.rules if rule.action in ACTIONS]
+    if wanted and not observed.repo.checkout:
+        note = "no files were copied: there is no main checkout on the target to copy from"
+        return Choice((), (note,), ())
+    notes: list[str] = []
+    found = [*_copies(spec, observed, notes), *_links(spec, observed, notes)]
+    skips = _Matcher(rule for rule in spec.rules if rule.action == "skip")
+    skipped = {item.dest: rule for item in found if (rule := skips.of(item.dest))}
+    chosen = _decided(item for item in found if item.dest not in skipped)
+    notes += _edited(chosen, observed)
+    return Choice(tuple(chosen), tuple(notes), tuple(sorted(skipped.items())))
+
+
+class _Matcher:
+    """The last pattern of gitignore(5) that matches a path decides."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = list(rules)
+
+    def of(self, path: str) -> Rule | None:
+        """The rule whose pattern selects a path, None if there is none."""
+        if not self._rules:
+            return None
+        from pathspec import GitIgnoreSpec  # only where there are patterns to match
+
+        for rule in reversed(self._rules):
+            if GitIgnoreSpec.from_lines([rule.src]).match_file(path):
+                return rule
+        return None
+
+
+def deciding(spec: Spec, item: Placed) -> Rule:
+    """The rule that selected a file; of a pattern, git has only said that one did."""
+    if item.rule.dest:
+        return item.rule
+    patterns = (rule for rule in spec.rules if rule.action == item.action and not rule.dest)
+    return _Matcher(patterns).of(item.src) or item.rule
+
+
+def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
+    files = observed.files
+    rules = [rule for rule in spec.rules if rule.action == "copy"]
+    named: dict[str, list[Rule]] = {}
+    for rule in rules:
+        if rule.dest:
+            named.setdefault(rule.src, []).append(rule)
+    patterns = [rule for rule in rules if not rule.dest]
+    for path in files.matched:
+        if path == hooks.SETTINGS and owns_settings(observed):
+            continue  # composed with our hooks instead
+        problem = _no_copy(path, observed)
+        if problem:
+            notes.append(f"not copied: {path} ({problem})")
+            if problem == _SHOWN:
+                notes[-1] += f"\nhint: {command('echo', f'/{path}')} >> .gitignore"
+            continue
+        for rule in named.get(path) or patterns[-1:]:
+            yield Placed("copy", path, rule.dest or path, rule.mode, files.sources[path], rule)
+    for name, of_name in named.items():
+        if name not in files.matched and not any(rule.optional for rule in of_name):
+            notes.append(f"not copied: {name} (the main checkout has no such untracked file)")
+
+
+def _links(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
+    main = observed.repo.checkout
+    for rule in spec.rules:
+        if rule.action != "symlink":
+            continue
+        if f"main:{rule.src}" in observed.files.there:
+            yield Placed("symlink", rule.src, rule.dest, "", f"-> {main}/{rule.src}", rule)
+        elif not rule.optional:
+            notes.append(f"not linked: {rule.src} (the main checkout has no such file)")
+
+
+def _decided(found: Iterable[Placed]) -> list[Placed]:
+    """One for each destination. Raises MooringError for two of the same rank."""
+    best: dict[str, Placed] = {}
+    for item in found:
+        other = best.get(item.dest)
+        if other and _rank(other) == _rank(item) and other.src != item.src:
+            raise MooringError(
+                f"Cannot {item.action} both {other.src} and {item.src} to {item.dest}: "
+                f"{other.rule.where} and {item.rule.where} name one destination"
+            )
+        if not other or _rank(item) < _rank(other):
+            best[item.dest] = item
+    return list(best.values())
+
+
+def _rank(item: Placed) -> tuple[bool, int]:
+    return (not item.rule.override, ACTIONS.index(item.action))
+
+
+def _edited(chosen: list[Placed], observed: Observed) -> Iterator[str]:
+    known = observed.record.files if observed.record else {}
+    for item in chosen:
+        there = state(item.dest, observed)
+        last = known.get(item.dest)
+        if there and there not in (item.sum, last):
+            newer = last and last != item.sum and item.action == "copy"
+            also = f"; what its source is now: {item.dest}{NEW}" if newer else ""
+            yield f"kept as it is: {item.dest} (it was edited in the workspace{also})"
+
+
+def state(dest: str, observed: Observed) -> str:
+    """What the workspace has there: a sha256, `-> ` and a path, `other`; '' for nothing."""
+    files = observed.files
+    leads = files.there.get(f"here:{dest}")
+    return leads or files.present.get(dest, "") or ("" if leads is None else "other")
+
+
+def table(spec: Spec, observed: Observed) -> list[dict[str, str]]:
+    """Each path with its action, its state, its source and the rule that decided."""
+    choice = choose(spec, observed)
+    rows = [
+        {
+            "path": item.dest,
+            "action": item.action,
+            "state": _compared(item, observed),
+            "source": item.src,
+            "rule": deciding(spec, item).where,
+        }
+        for item in choice.placed
+    ]
+    rows += [
+        {"path": path, "action": "skip", "state": "-", "source": "", "rule": rule.where}
+        for path, rule in choice.skipped
+    ]
+    brought = {item.dest for item in choice.placed}
+    rows += [
+        {
+            "path": path,
+            "action": "required",
+            "state": "missing" if observed.worktree.registered else "unknown",
+            "source": "",
+            "rule": spec.required[path],
+        }
+        for path in missing(spec, observed)
+        if path not in brought
+    ]
+    return sorted(rows, key=lambda row: row["path"])
+
+
+def _compared(item: Placed, observed: Observed) -> str:
+    """`there`, `missing`, `outdated` (its source has changed) or `edited`."""
+    known = observed.record.files if observed.record else {}
+    there = state(item.dest, observed)
+    if not there:
+        return "missing"
+    if there == item.sum:
+        return "there"
+    return "outdated" if there == known.get(item.dest) else "edited"
+
+
+_SHOWN = "git would show it"
+
+
+def _no_copy(path: str, observed: Observed) -> str:
+    if path.startswith('"') or not is_inside(path):
+        return "its name cannot be carried safely"
+    if path not in observed.files.sources:
+        return "it is not a plain file"
+    if path not in observed.files.ignored:
+        return _SHOWN
+    return ""
+
+
+def missing(spec: Spec, observed: Observed) -> dict[str, str]:
+    """Required paths that the workspace doesn't have, with what is known of each.
+
+    Of a workspace that isn't there yet: all of them.
+    """
+    said = {}
+    for path, where in spec.required.items():
+        if f"here:{path}" in observed.files.there:
+            continue
+        rules = [rule for rule in spec.rules if rule.dest == path and rule.action in ACTIONS]
+        pattern = _Matcher(rule for rule in spec.rules if not rule.dest).of(path)
+        places = [(rule.where, rule.src) for rule in rules]
+        if pattern:
+            places.append((pattern.where, path))
+        main = observed.repo.checkout
+        looked = [f"{rule} looks for {main}/{src}" for rule, src in places]
+        said[path] = f"{where} wants {path}; " + ("; ".join(looked) or "no rule brings it")
+    return said
