@@ -84,6 +84,12 @@ def _moved(path: str, loss: Loss) -> str:
     return command("mv", "-n", f"{path}/{loss.path.rstrip('/')}", beside)
 
 
+def _patches(found: Registered, git: tuple[str, ...]) -> str:
+    """What saves the patches of an `am` that stopped at one that doesn't apply."""
+    kept = command("cp", "-R", f"{found.admin}/rebase-apply", f"{found.path}.am")
+    return f"{kept} && {command(*git, 'am', '--quit')}"
+
+
 def _in_repo(
     topic: str, found: Registered, inside: tuple[str, ...], losses: list[Loss], sparse: bool
 ) -> Iterator[str]:
@@ -93,7 +99,9 @@ def _in_repo(
     finish = FINISHES.get(states[-1], ()) if states else ()
     if kinds.intersection(_UNCOMMITTED):
         yield " && ".join(_committed(git, losses, finish, sparse))
-    if finish and (not kinds.intersection(_UNCOMMITTED) or "--continue" not in finish):
+    if finish == FINISHES["rebase-apply/applying"] and not kinds.intersection(_UNCOMMITTED):
+        yield _patches(found, git)  # it has no changes to continue with
+    elif finish and (not kinds.intersection(_UNCOMMITTED) or "--continue" not in finish):
         yield command(*git, *finish)
     if "commit" in kinds:
         tip = next(loss.name for loss in losses if loss.kind == "commit")

@@ -624,6 +624,11 @@ def test_what_was_malformed_long_ago_is_no_damage(shared: Shared) -> None:
     assert result(shared.tend("verify", "--json")) == "sound"
 
 
+def test_verify_looks_at_what_is_staged(busy: Shared) -> None:
+    staged_and_changed_since(busy)
+    assert result(busy.tend("verify", "--json", check=False)) == "damaged"
+
+
 def test_remove_refuses_a_worktree_that_was_moved_far_away(shared: Shared) -> None:
     ended(shared)
     place = made(shared.person, "far", "--repo", shared.url, cwd=shared.person.home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tarfile
@@ -1063,6 +1064,23 @@ def test_what_is_saved_after_the_look_is_not_removed(
     (place / "late.txt").unlink()
     end(person, repo)
     assert came(person, repo, before) == set()
+
+
+def test_what_is_moved_in_after_the_look_is_not_removed(
+    person: Person, repo: Path, place: Path
+) -> None:
+    """Whose time is of long ago."""
+    (person.home / "old.txt").write_text("old\n")
+    os.utime(person.home / "old.txt", (1, 1))
+    mv = person.home / "bin/mv"
+    mv.write_text(
+        f"#!/bin/sh\ncase \"$*\" in *'{place} '*-removed-*)\n"
+        f"{need('mv')} ~/old.txt '{place}/' ;; esac\n"
+        f'exec {need("mv")} "$@"\n'
+    )
+    mv.chmod(0o755)
+    assert person.mooring("end", TOPIC, cwd=repo, check=False).returncode == 1
+    assert (place / "old.txt").read_text() == "old\n"
 
 
 def test_what_is_written_where_it_was_goes_beside(

@@ -212,12 +212,18 @@ def hints(*lines: str) -> list[str]:
         (["BISECT_LOG"], "bisect reset"),
         (["rebase-merge"], "rebase --continue"),
         (["rebase-apply"], "rebase --continue"),
-        (["rebase-apply", "rebase-apply/applying"], "am --continue"),
         (["CHERRY_PICK_HEAD", "rebase-merge"], "rebase --continue"),
     ],
 )
 def test_what_is_in_progress_is_finished_by_its_own_command(states: list[str], hint: str) -> None:
     assert hints(*(f"in-progress {state}" for state in states)) == [f"git -C {PATH} {hint}"]
+
+
+def test_patches_that_do_not_apply_are_kept() -> None:
+    (found,) = hints("in-progress rebase-apply", "in-progress rebase-apply/applying")
+    kept, quits = found.split(" && ")
+    assert kept == f"cp -R {ADMIN}/rebase-apply {PATH}.am"
+    assert quits == f"git -C {PATH} am --quit"
 
 
 def test_what_is_in_progress_in_a_submodule_hides_no_hint() -> None:

@@ -56,17 +56,33 @@ echo fetched
 """
 
 _VERIFY = r"""
+staged() { # what is staged in a worktree has to be there too; says how it is, and ends
+  set -- "$cache"/objects/pack/*.promisor
+  if [ ! -e "$1" ]; then # a partial clone lacks some, as it should
+    for _admin in "$cache"/worktrees/*; do
+      if [ ! -f "$_admin/index" ]; then continue; fi
+      GIT_COMMON_DIR=$cache quiet_git --git-dir="$_admin" ls-files --stage |
+        sed -n 's/^100[0-9]* \([0-9a-f]*\) .*/\1/p' | git_cache cat-file --batch-check |
+        sed -n "s,^\([0-9a-f]*\) missing$,missing blob \1\, staged in ${_admin##*/},p"
+    done | head -n 5 >"$progress"
+    if [ -s "$progress" ]; then echo damaged; cat "$progress"; rm -f -- "$progress"; exit 0; fi
+  fi
+  rm -f -- "$progress"
+  echo sound
+  exit 0
+}
 # A blob that a partial clone left out isn't missing: it is fetched when it is needed.
 # Nor is one that somebody made malformed long ago: its remote has it so.
 found=$(git_cache fsck --no-dangling --no-progress 2>&1) || {
   found=$(printf '%s\n' "$found" |
     grep -v -e '^error in [a-z]* [0-9a-f]*: [A-Za-z]*: ' -e '^notice: ' -e '^warning ')
-  if [ -z "$found" ]; then echo sound; exit 0; fi
+  if [ -z "$found" ]; then staged; fi
   echo damaged
+
   printf '%s\n' "$found" | sort -u | head -n 5
   exit 0
 }
-echo sound
+staged
 """
 
 _REPAIR = r"""

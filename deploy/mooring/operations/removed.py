@@ -102,6 +102,10 @@ at_work() { # waits for a git that writes the worktree's index; then says who it
   done
 }
 
+later() { # files that came or changed since, by their status where find knows that: mv keeps times
+  find "$trash" -cnewer "$began" ! -type d 2>/dev/null ||
+    find "$trash" -newer "$began" ! -type d 2>/dev/null
+}
 put_back() { # whatever somebody made in its place meanwhile goes beside
   if [ -e "$path" ] && ! rmdir -- "$path" 2>/dev/null; then
     mv -- "$path" "$path.late.$$" && echo "what was written meanwhile is $path.late.$$" >&2; fi
@@ -139,7 +143,7 @@ if [ -n "$w_admin" ]; then
     cd /
     mv -- "$path" "$trash" || die "Cannot remove $path"
     # Whatever somebody saved since the look is there now, and nobody finds the place any more.
-    if [ -n "$(find "$trash" -newer "$began" ! -type d 2>/dev/null | head -n 1)" ] &&
+    if [ -n "$(later | head -n 1)" ] &&
       [ -n "$judged_any" ] && [ "$(path=$trash
         printf '%s' "$(scan "$w_admin" "$trash")" | sha)" != "$judged" ]
     then
