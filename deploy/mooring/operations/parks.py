@@ -38,6 +38,11 @@ keep_logs() { # COMMITS [others]: one ref of ours for those that no ref has, nor
   _there=$(printf '%s\n' "$1" | sort -u | sed -e '/^0*$/d' -e 's/$/^{commit}/' |
     quiet_git --git-dir="$common" cat-file --batch-check='%(objectname)' | grep -v ' missing$')
   if [ -z "$_there" ]; then return 0; fi
+  # Most of the time the branch and its base have them: all refs are read only where they haven't.
+  _tips=$(printf '%s\n' "$_there" | quiet_git --git-dir="$common" rev-list --stdin \
+    --ignore-missing --max-count=1 --not "refs/heads/$branch" "refs/heads/${base-}" \
+    "refs/remotes/origin/${base-}") || return 1
+  if [ -z "$_tips" ]; then return 0; fi
   _tips=$(printf '%s\n' "$_there" | quiet_git --git-dir="$common" rev-list --stdin --not \
     --branches --tags --remotes --glob='refs/mooring/*') || return 1
   if [ -z "$_tips" ]; then return 0; fi
