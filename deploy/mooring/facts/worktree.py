@@ -8,7 +8,8 @@ OWN_CONFIG = r"""
 left_behind() { # what a look that was killed left goes
   for _look in "$root"/locks/.look.* "$root"/locks/.began.*; do
     _pid=${_look#"$root"/locks/.*.}
-    if [ -e "$_look" ] && ! kill -0 "${_pid%%.*}" 2>/dev/null; then rm -rf -- "$_look"; fi
+    if [ -e "$_look" ] && ! kill -0 "${_pid%%.*}" 2>/dev/null; then
+      rm -rf -- "$_look" 2>/dev/null; fi
   done
 }
 safe_repo() { # REPO: sets _safe to a repo with its objects, refs, logs, HEAD and index, for a look
@@ -58,12 +59,14 @@ unpushed() { # REPO: the commits that were made in it, as its logs say, and that
     grep -v '^^*0*$' >"$_safe/tips"
   { quiet_git --git-dir="$_safe" for-each-ref --format='%(objectname)' refs/heads
     cat "$1/HEAD" "$1"/worktrees/*/HEAD 2>/dev/null | sed -n '/^[0-9a-f]*$/p'; } >>"$_safe/tips"
-  sed 's/^^//' "$_safe/tips" | quiet_git --git-dir="$_safe" cat-file --batch-check 2>/dev/null |
-    sed -n 's/ commit [0-9]*$//p' >"$_safe/there"
+  sed 's/^^//' "$_safe/tips" | quiet_git --git-dir="$_safe" cat-file --batch-check \
+    >"$_safe/kinds" || echo "error $?"
+  sed -n 's/ commit [0-9]*$//p' "$_safe/kinds" >"$_safe/there"
   _from=$(remote_of "$1")
-  { awk 'NR == FNR { there[$1]; next } { id = $1; sub(/^\^/, "", id); if (id in there) print }' \
-      "$_safe/there" "$_safe/tips"; } |
-    quiet_git --git-dir="$_safe" rev-list --max-count=100 --stdin --not --remotes |
+  awk 'NR == FNR { there[$1]; next } { id = $1; sub(/^\^/, "", id); if (id in there) print }' \
+    "$_safe/there" "$_safe/tips" | {
+      quiet_git --git-dir="$_safe" rev-list --max-count=100 --stdin --not --remotes ||
+        echo "error $?"; } |
     while IFS= read -r _line; do printf 'unpushed %s %s\n' "$_line" "$_from"; done
 }
 only_in_modules() { # ADMIN: what its submodules' repos have and no remote, checked out or not
