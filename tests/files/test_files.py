@@ -87,6 +87,17 @@ def test_an_end_leaves_what_was_shared(person: Person, main: Path) -> None:
     assert refs(person, main) == refs_before
 
 
+def test_a_link_to_a_path_of_several_lines_hides_nothing(person: Person, main: Path) -> None:
+    """What stands in a worktree says nothing of other paths in it."""
+    place = made(person, "fix-login", cwd=main)
+    (place / ".env").unlink()
+    (place / "node_modules").unlink()
+    (place / "node_modules").symlink_to("x\nhere:.env\t\nmore")
+    assert drift(person, main) == {".env": "missing", "node_modules": "edited"}
+    made(person, "fix-login", cwd=main)
+    assert (place / ".env").is_file()
+
+
 @pytest.mark.parametrize("kind", ["file", "directory", "link"])
 def test_what_the_workspace_has_in_the_place_of_a_link_stays(
     person: Person, main: Path, kind: str

@@ -49,7 +49,9 @@ there() { # of what is watched: what is there, and where a symlink leads
       here:*) _at=$path/${_line#here:} ;;
       *) continue ;;
     esac
-    if [ -L "$_at" ]; then printf '%s\t-> %s\n' "$_line" "$(readlink -- "$_at")"
+    if [ -L "$_at" ]; then
+      _to=$(readlink -- "$_at")
+      printf '%s\t-> %s\n' "$_line" "$(printf '%s' "$_to" | tr '\n\t' '  ')"
     elif [ -e "$_at" ]; then printf '%s\t\n' "$_line"; fi
   done
 }
