@@ -7,7 +7,7 @@ copy, symlink. Two that are alike in this are an error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -68,26 +68,16 @@ class _Matcher:
     """The last pattern of gitignore(5) that matches a path decides."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._rules = list(rules)
+        last_first = list(rules)[::-1]
+        self._compiled: list[tuple[Any, Rule]] = []
+        if last_first:
+            from pathspec import GitIgnoreSpec  # only where there are patterns to match
+
+            self._compiled = [(GitIgnoreSpec.from_lines([rule.src]), rule) for rule in last_first]
 
     def of(self, path: str) -> Rule | None:
         """The rule whose pattern selects a path, None if there is none."""
-        if not self._rules:
-            return None
-        from pathspec import GitIgnoreSpec  # only where there are patterns to match
-
-        for rule in reversed(self._rules):
-            if GitIgnoreSpec.from_lines([rule.src]).match_file(path):
-                return rule
-        return None
-
-
-def deciding(spec: Spec, item: Placed) -> Rule:
-    """The rule that selected a file; of a pattern, git has only said that one did."""
-    if item.rule.dest:
-        return item.rule
-    patterns = (rule for rule in spec.rules if rule.action == item.action and not rule.dest)
-    return _Matcher(patterns).of(item.src) or item.rule
+        return next((rule for spec, rule in self._compiled if spec.match_file(path)), None)
 
 
 def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
@@ -165,13 +155,15 @@ def state(dest: str, observed: Observed) -> str:
 def table(spec: Spec, observed: Observed) -> list[dict[str, str]]:
     """Each path with its action, its state, its source and the rule that decided."""
     choice = choose(spec, observed)
+    # Of a pattern, git has only said that one of them selects the file.
+    patterns = _Matcher(rule for rule in spec.rules if rule.action == "copy" and not rule.dest)
     rows = [
         {
             "path": item.dest,
             "action": item.action,
             "state": _compared(item, observed),
             "source": item.src,
-            "rule": deciding(spec, item).where,
+            "rule": (item.rule if item.rule.dest else patterns.of(item.src) or item.rule).where,
         }
         for item in choice.placed
     ]

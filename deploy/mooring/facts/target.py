@@ -11,7 +11,7 @@ probe_target() {
   say root "$root"
   say direnv "$(command -v direnv)"
   say git "$(command -v git)"
-  say platform "$(uname -s | tr '[:upper:]' '[:lower:]')"
+  say platform "$(uname -s)"
 }
 """
 
@@ -29,4 +29,10 @@ class Target(msgspec.Struct, frozen=True):
 
 def parse(said: dict[str, str]) -> Target:
     """The target among what the probe said."""
-    return Target(said["target_id"], said["root"], said["direnv"], said["git"], said["platform"])
+    return Target(
+        id=said["target_id"],
+        root=said["root"],
+        direnv=said["direnv"],
+        git=said["git"],
+        platform=said["platform"].lower(),
+    )
