@@ -31,11 +31,6 @@ OURS = (ROOT, ".worktrees", "/share/direnv")  # where a run may write, and in a 
 IN_GIT = ("logs", "objects", "refs/", "worktrees", "index", "info", "packed-refs")
 
 
-def broken(reason: str) -> pytest.MarkDecorator:
-    """What does not hold yet."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 @dataclass(frozen=True)
 class Canary:
     """A program that leaves a mark when it runs, and says again what it is told."""

@@ -182,9 +182,9 @@ def test_a_ref_that_is_no_text_is_a_usage_error() -> None:
 
 
 def accepted_by_git(ref: str) -> bool:
-    """Whether git itself would make a branch of that name."""
+    """Whether git itself would make a branch of that name, in no repo: `@{-1}` is one's last."""
     argv = ["git", "check-ref-format", "--branch", ref]
-    return subprocess.run(argv, capture_output=True, check=False).returncode == 0
+    return subprocess.run(argv, capture_output=True, check=False, cwd="/").returncode == 0
 
 
 ref_like = st.text(st.sampled_from("ab./@{-~^:?*[\\ \x01.lock\x7fHEADü"), min_size=1, max_size=12)
