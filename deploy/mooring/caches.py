@@ -17,6 +17,8 @@ from .spec import GitSpec, merge
 
 VERBS = ("fetch", "verify", "repair", "remove", "gc")
 SECONDS = 120
+BAD = (("damaged",), ("failed",))
+"""What a script begins with that found a cache so, or could not fetch it."""
 
 
 class CacheRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +72,7 @@ class Caches:
 
     def bad(self) -> list[str]:
         """The identities of those that were found damaged, or could not be fetched."""
-        return [repo for repo, lines in self.said.items() if lines[0] in ("damaged", "failed")]
+        return [repo for repo, lines in self.said.items() if lines[:1] in BAD]
 
     def check(self) -> None:
         """Raise MooringError if there is a bad one, once all have been looked at."""
@@ -93,8 +95,8 @@ class Caches:
         if not name:
             return tuple(every)
         is_url = "/" in name and ":" in name
-        identity = parse_source(name).identity if is_url else name
-        same = tuple(cache for cache in every if identity in (cache.repo, cache.url))
+        wanted = parse_source(name).identity if is_url else name
+        same = tuple(cache for cache in every if wanted in (cache.repo, cache.url))
         if is_url:  # a broken one doesn't know its own
             same = tuple(msgspec.structs.replace(one, url=one.url or name) for one in same)
         if not same:

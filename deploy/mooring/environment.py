@@ -18,6 +18,7 @@ OURS = re.compile(
 
 
 _WHO = re.compile(r"GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL)")
+"""Names that leak only from inside a workspace: elsewhere they are the person's own."""
 
 
 class Named(Protocol):
@@ -119,12 +120,11 @@ def process(
     inherited: Mapping[str, str], workspace: Named, session: str, trusted: Mapping[str, str]
 ) -> dict[str, str]:
     """A process's environment there: what it inherits, less another workspace's, plus ours."""
-    # Who commits in another workspace's environment is nobody here.
-    theirs = _WHO if "WORK_TOPIC" in inherited else OURS
+    leaks = (OURS, _WHO) if "WORK_TOPIC" in inherited else (OURS,)
     kept = {
         name: value
         for name, value in inherited.items()
-        if not OURS.fullmatch(name) and not theirs.fullmatch(name)
+        if not any(names.fullmatch(name) for names in leaks)
     }
     ours = {**fixed(workspace), "CLAUDE_SESSION_ID": session}
     return {**kept, **{name: value for name, value in ours.items() if value}, **trusted}
