@@ -8,12 +8,13 @@ import msgspec
 from pyinfra.api.host import Host
 
 from . import config, identity
+from .document import GitSpec
 from .errors import MooringError, command, usage
 from .facts import caches as fact
 from .facts.caches import Cache
 from .facts.workspace import Probe
 from .repo import parse_source
-from .spec import GitSpec, merge
+from .spec import merge
 
 VERBS = ("fetch", "verify", "repair", "remove", "gc")
 SECONDS = 120

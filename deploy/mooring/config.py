@@ -14,10 +14,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import MooringError
-from .model import AGENT, FILTER
-from .spec import (
-    MAX_BYTES,
+from .document import (
     AgentSpec,
     CacheSpec,
     CheckoutSpec,
@@ -27,17 +24,18 @@ from .spec import (
     File,
     FilesSpec,
     GitSpec,
-    Layers,
-    is_inside,
+    Secret,
+    Symlink,
+    Template,
 )
+from .errors import MooringError
+from .model import AGENT, FILTER
+from .spec import MAX_BYTES, Layers, is_inside
 
 LATER = frozenset(
     {
-        "secrets",
         "prebuild",
-        "setup",
         "container",
-        "files.template",
         "claude.share",
     }
 )
@@ -52,12 +50,29 @@ _MODE = re.compile(r"0?[0-7]{3}")
 
 def load_user(directory: Path, topic: str, agent: str = "dev") -> Layers:
     """The user's own files: `config.yaml` and `overrides/<topic>.yaml`, where they exist."""
+    user = _load(directory / "config.yaml")
+    overrides = _load(directory / "overrides" / f"{topic}.yaml")
     return Layers(
-        user=_load(directory / "config.yaml"),
-        overrides=_load(directory / "overrides" / f"{topic}.yaml"),
+        user=user,
+        overrides=overrides,
         agent=agent,
+        texts=_texts(directory, user, overrides),
         ci=os.environ.get("CI", "").lower() not in ("", "0", "false"),
     )
+
+
+def _texts(directory: Path, *files: File) -> dict[str, bytes]:
+    """The templates that the user's own files name, of those that are there."""
+    wanted = {item.src for file in files for item in file.files.template if item.root == "user"}
+    found = {}
+    for src in wanted:
+        try:
+            found[src] = (directory / src).read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise MooringError(f"Cannot read {directory / src}: {error.strerror}") from None
+    return found
 
 
 def user_directory() -> Path:
@@ -194,6 +209,12 @@ def _known(path: str) -> list[str]:
         "$.git": GitSpec,
         "$.git.credential": Credential,
     }
+    if path.startswith("$.secrets."):
+        kinds[path] = Secret
+    if path.startswith("$.files.template"):
+        kinds[path] = Template
+    if path.startswith("$.files.symlink"):
+        kinds[path] = Symlink
     if path.startswith("$.agents."):
         path = re.sub(r"^\$\.agents\.[^.]*\.git", "$.git", path)
         kinds[path] = kinds.get(path, AgentSpec)
@@ -218,6 +239,13 @@ def _problems(file: File) -> Iterator[tuple[str, str]]:
         if "\0" in value:
             yield f"$.env.{key}", "a value cannot hold a NUL byte"
     yield from _file_problems(file.files)
+    yield from _secret_problems(file.secrets)
+    for index, entry in enumerate(file.setup):
+        text = entry if isinstance(entry, str) else entry.run
+        if not text.strip() or "\0" in text:
+            yield f"$.setup[{index}]", "it needs a command"
+        if not isinstance(entry, str) and entry.timeout < 1:
+            yield f"$.setup[{index}]", "timeout is in seconds, at least 1"
     if file.cache.filter and not FILTER.fullmatch(file.cache.filter):
         yield "$.cache.filter", f"{file.cache.filter!r} is no filter: use blob:none or tree:0"
     for index, place in enumerate(file.checkout.sparse):
@@ -246,7 +274,12 @@ def _file_problems(files: FilesSpec) -> Iterator[tuple[str, str]]:
         for index, item in enumerate(patterns):
             if isinstance(item, str) and (not item.strip() or "\n" in item or item.startswith("!")):
                 yield f"$.files.{name}[{index}]", f"{item!r} is no pattern of files to {name}"
-    for name, entries in (("copy", files.copy), ("symlink", files.symlink)):
+    named: tuple[tuple[str, list[Any]], ...] = (
+        ("copy", files.copy),
+        ("template", list(files.template)),
+        ("symlink", files.symlink),
+    )
+    for name, entries in named:
         for index, entry in enumerate(entries):
             path = f"$.files.{name}[{index}]"
             if isinstance(entry, str) and name == "symlink":
@@ -258,9 +291,29 @@ def _file_problems(files: FilesSpec) -> Iterator[tuple[str, str]]:
                 for place in (entry.src, entry.dest or entry.src):
                     if not is_inside(place):
                         yield path, f"{place!r} leaves the repo or is git's own"
-                mode = entry.mode if isinstance(entry, Copy) else ""
+                mode = "" if isinstance(entry, Symlink) else entry.mode
                 if mode and not _MODE.fullmatch(mode):
                     yield path, f'{mode!r} is no file mode: use one such as "0600"'
     for index, item in enumerate(files.required):
         if not is_inside(item):
             yield f"$.files.required[{index}]", f"{item!r} leaves the repo or is git's own"
+
+
+def _secret_problems(secrets: dict[str, Secret]) -> Iterator[tuple[str, str]]:
+    for name, secret in secrets.items():
+        path = f"$.secrets.{name}"
+        if not _ENV.fullmatch(name):
+            yield path, f"{name!r} is no name for a secret: use letters, digits and _"
+        if sum(map(bool, (secret.command, secret.env, secret.file))) != 1:
+            yield path, "it needs one of command, env and file"
+        program = secret.command[0] if secret.command else "/"
+        if any("\0" in word for word in (*secret.command, secret.env, secret.file)):
+            yield path, "a word cannot hold a NUL byte"
+        if not program or ("/" in program and not program.startswith("/")):
+            yield path, f"{program!r} is no program on PATH, and no absolute path"
+        if secret.env and not _ENV.fullmatch(secret.env):
+            yield path, f"{secret.env!r} is no environment variable name"
+        if secret.file and not secret.file.startswith(("/", "~/")):
+            yield path, f"{secret.file!r} is no absolute path"
+        if not 1 <= secret.timeout <= 600:
+            yield path, "timeout is in seconds, 1 to 600"

@@ -26,6 +26,7 @@ from .operations.files import files
 from .operations.identity import identity
 from .operations.removed import removed
 from .operations.session import session
+from .operations.setup import setup
 from .operations.worktree import worktree
 from .registry import opened
 
@@ -36,6 +37,7 @@ PROVISION = (
     ("Identity", identity),
     ("Files", files),
     ("Envrc", envrc),
+    ("Setup", setup),
     ("Session", session),
 )
 RETIRE = (("Worktree", removed), ("Record", released))

@@ -9,6 +9,7 @@ from .errors import MooringError, command
 from .facts.workspace import Observed
 from .loss import losses
 from .model import Request
+from .rules import NEW
 from .saves import saves
 from .selection import CONTEXT
 
@@ -83,7 +84,10 @@ def provisioned(observed: Observed) -> frozenset[str]:
     copies = {
         path: value
         for path, value in record.files.items()
-        if path in sources or value in sources.values() or value.startswith("-> ")
+        if path in sources
+        or value in sources.values()
+        or value.startswith("-> ")
+        or path.removesuffix(NEW) in record.rendered
     }
     written = {**copies, **record.generated}
     there = observed.files.there
@@ -92,5 +96,6 @@ def provisioned(observed: Observed) -> frozenset[str]:
         for path, value in written.items()
         if value in (present.get(path), there.get(f"here:{path}"))
     }
+    same |= {path for path, value in observed.files.provisioned if present.get(path) == value}
     again = {path for path in record.files if present.get(path) in sources.values()}
     return frozenset({*same, *again, *KEPT})

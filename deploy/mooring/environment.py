@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from .model import slug
+from .model import Record, slug
 from .spec import render
 
 OURS = re.compile(
@@ -16,6 +16,15 @@ OURS = re.compile(
 )
 """Names that never leak from one workspace's environment into another's."""
 
+
+_FIXED = (
+    "WORK_TOPIC",
+    "WORK_BRANCH",
+    "WORK_AGENT",
+    "WORK_REPO",
+    "WORK_ISSUE",
+    "WORK_PIPELINE_ID",
+)
 
 _WHO = re.compile(r"GIT_(AUTHOR|COMMITTER)_(NAME|EMAIL)")
 """Names that leak only from inside a workspace: elsewhere they are the person's own."""
@@ -114,6 +123,52 @@ def render_env(env: Mapping[str, str], workspace: Named) -> dict[str, str]:
     )
     names.update({name: str(port) for name, port in workspace.ports.items()})
     return {key: render(value, names, f"env.{key}") for key, value in env.items()}
+
+
+_MOMENTS = ("timestamp", "created", "date", "TIMESTAMP")
+_SESSION = ("SESSION_SLUG", "SESSION_ID")
+"""Names that templates for other tools have already."""
+
+
+def context_names(env: Iterable[str], ports: Iterable[str]) -> dict[str, Any]:
+    """What templates of files may name, without values: `ports` and `env` by their members."""
+    names = template_names(*[""] * 6)
+    variables = [*_FIXED, *map(port_name, ports), *env]
+    members = {member: "" for name in ports for member in _members(name)}
+    plain = [*names, "port", "target", *_MOMENTS, *_SESSION, *variables]
+    return {**dict.fromkeys(plain, ""), "ports": members, "env": dict.fromkeys(variables, "")}
+
+
+def context(
+    env: Mapping[str, str], ports: Iterable[str], record: Record, target: str
+) -> dict[str, Any]:
+    """The same with the values that a workspace has; moments are those of its claim."""
+    at = time.gmtime(record.created)
+    variables = {**dict.fromkeys(_FIXED, ""), **fixed(record), **render_env(env, record)}
+    numbers = {
+        member: record.ports.get(port_name(name), 0) for name in ports for member in _members(name)
+    }
+    return {
+        **template_names(
+            record.topic, record.agent, record.issue, record.repo, record.base, record.branch
+        ),
+        **variables,
+        "port": record.ports.get("PORT", 0),
+        "target": target,
+        "timestamp": record.created,
+        "TIMESTAMP": record.created,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", at),
+        "date": time.strftime("%m%d", at),
+        "SESSION_SLUG": slug(record.topic),
+        "SESSION_ID": record.session,
+        "ports": numbers,
+        "env": variables,
+    }
+
+
+def _members(port: str) -> tuple[str, ...]:
+    """How `ports` has one: by its name, and as a word of a template."""
+    return tuple(dict.fromkeys((port, port.replace("-", "_")))) if port else ()
 
 
 def process(

@@ -31,6 +31,9 @@ HIDDEN = (
     ".mooring/session-context.md",
     ".mooring/session-prompt.md",
     ".mooring/workspace",
+    ".mooring/provisioned",
+    ".mooring/setup",
+    ".mooring/setup.log",
     hooks.FLAG_SETTINGS,
 )
 """What of `.mooring/` is composed anew each time, so that nobody can lose it."""

@@ -15,8 +15,9 @@ from hashlib import sha256
 
 from pyinfra.api.host import Host
 
-from . import config, generate, identity, records, rules
+from . import approval, config, generate, identity, records, rules, trust
 from .claude.live import refusal
+from .document import GitSpec
 from .ending import judge
 from .environment import template_names
 from .errors import MooringError, command
@@ -29,7 +30,7 @@ from .plan import Plan, intentions, resolve
 from .registry import Registry
 from .repo import parse_source
 from .selection import PROMPT
-from .spec import GitSpec, Spec
+from .spec import Spec
 
 Report = Callable[[str], None]
 
@@ -48,6 +49,13 @@ class Workspace:
         self.hidden = False
         """Whether this run has hidden the workspace's own files from git already."""
         self.copied: dict[str, str] = {}
+        self.copied_anew: set[str] = set()
+        """The paths of files that this run wrote."""
+        self.rendered: dict[str, str] = {}
+        """What went into each file that this run rendered (see Record.rendered)."""
+        self.approval = ""
+        """What of the repo's could run, to be approved; '' where nothing is."""
+        self.approved = False
         self.error: MooringError | None = None
         self._layers = config.load_user(config.user_directory(), request.topic, request.agent)
         self._seen: tuple[Observed, Spec] | None = None
@@ -76,8 +84,13 @@ class Workspace:
                 ending=self.ending,
                 tell=self.tell,
             )
-            self._seen = look()
-            seen = self._seen[0].session
+            observed, spec = look()
+            if not self.ending:
+                self.approval = approval.text(spec, observed.files.texts)
+                known = trust.holds(observed.repo.identity, self.approval)
+                self.approved = not self.approval or self.request.trust or known
+            self._seen = observed, look.approved(observed) if self.approved else spec
+            seen = observed.session
             self.registry.fold(seen.events, seen.ids_running)
         return self._seen
 
@@ -176,7 +189,21 @@ class Workspace:
             check_needs(self.request, self.observed, self.session, gone, others)
             self._check_session()
         if not self.pending:
-            self.tell(self.plan.notes)
+            notes = self.plan.notes
+            self.tell(notes if self.may_run else ())
+
+    @property
+    def may_run(self) -> bool:
+        """Whether nothing of the repo's waits for an approval that the run can't do without."""
+        return not approval.stops(self.spec) or self.approved
+
+    def check_approval(self) -> None:
+        """Raise MooringError if the repo has something that would run, and nobody approved it."""
+        repo = self.observed.repo.identity
+        if not self.may_run:
+            raise approval.refusal(self.request, bool(trust.last(repo)))
+        if self.request.trust and self.approval and not trust.holds(repo, self.approval):
+            trust.approve(repo, self.approval, int(time.time()))
 
     def _gone(self) -> str:
         """Since when the session's transcript is gone, '' if it never had one or still has it."""
@@ -246,7 +273,8 @@ class Workspace:
         """What a run would do, a sentence each, as far as it can be known."""
         if self.pending:
             return (f"fetch {self.request.repo}; branch and files are known after it",)
-        return intentions(self.plan, self.unclaimed)
+        asks = f"ask for an approval first: {command('mooring', 'trust', *self.request.words)}"
+        return (*(() if self.may_run else (asks,)), *intentions(self.plan, self.unclaimed))
 
     # The record
 
@@ -379,9 +407,12 @@ class Workspace:
             generated = prompt | {name: text_sum(text) for name, text in files.items()}
         seen = self.observed
         there = {
-            item.dest: item.sum for item in plan.files if rules.state(item.dest, seen) == item.sum
+            item.dest: item.sum
+            for item in plan.files
+            if item.sum and rules.state(item.dest, seen) == item.sum
         }
-        return records.finished(plan, record, {**there, **self.copied}, generated, digest)
+        files = {**there, **self.copied}
+        return records.finished(plan, record, files, self.rendered, generated, digest)
 
     def file_rows(self) -> list[dict[str, str]]:
         """What the rules come to, a path each, as plain data. Raises MooringError as `plan`."""
@@ -411,7 +442,7 @@ class Workspace:
         prompt = (plan.prompt,) if self.request.prompt else ()
         names = (plan.envrc, plan.context, *prompt, plan.settings)
         renamed = (
-            item.dest for item in plan.files if item.dest != item.src or item.action == "symlink"
+            item.dest for item in plan.files if item.dest != item.src or item.action != "copy"
         )
         return tuple(name for name in (*names, *renamed) if not name.startswith(".mooring/"))
 

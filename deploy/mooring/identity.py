@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-from .spec import Credential, GitSpec, render
+from .document import Credential, GitSpec
+from .spec import render
 
 
 def rendered(git: GitSpec, names: Mapping[str, str]) -> GitSpec:

@@ -58,6 +58,11 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             question = msgspec.structs.replace(refined, located=facts.located(observed))
         return observed, spec
 
+    def approved(self, observed: Observed) -> Spec:
+        """The spec where a person has approved what of the repo's could run."""
+        layers = msgspec.structs.replace(self.layers, approved=True)
+        return msgspec.structs.replace(self, layers=layers)._spec(observed)
+
     def _with_files(self, question: Question, observed: Observed) -> Observed:
         """The same with the files that the patterns select: nothing else is asked again."""
         found = facts.parse_files(self._answer(facts.files_text(question, observed)))

@@ -67,6 +67,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     fetch: bool = False
     new_worktree: bool = False
     force: bool = False
+    """Whether an end may lose work, or a provision replace what was edited (and keep it beside)."""
+    refresh: bool = False
+    """Whether to render all templates again, as after a secret has changed."""
+    trust: bool = False
+    """Whether what the repo says may run without another approval."""
     fresh: bool = False
     """Whether to leave a session that has a conversation, and begin another."""
     session: str = ""
@@ -137,6 +142,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What else the spec looks at (see Spec.watched)."""
     files: dict[str, str] = {}
     generated: dict[str, str] = {}
+    rendered: dict[str, str] = {}
+    """Of the files those that templates made: the sha256 of what went into each but secrets."""
 
     @property
     def key(self) -> Key:
@@ -318,6 +325,8 @@ _CHECKS: dict[str, Any] = {
     "fetch": _flag,
     "new_worktree": _flag,
     "force": _flag,
+    "refresh": _flag,
+    "trust": _flag,
     "needs": _needs,
     "named_repo": _flag,
 }

@@ -6,6 +6,7 @@ Everything that can refuse does so here, before anything is claimed.
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
     from .facts.workspace import Observed
     from .facts.worktree import Registered
     from .spec import Spec
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One command of `setup`."""
+
+    run: str
+    timeout: int
+    """In seconds."""
+    digest: str
+    """What says that it was run: the sha256 of all commands up to it."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +60,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     include: tuple[str, ...]
     watched: tuple[str, ...]
     files: tuple[Placed, ...]
+    setup: tuple[Step, ...]
+    """What is run in the workspace that hasn't been run there yet."""
     required: dict[str, str]
     """Paths that have to be there at last, and aren't yet, with what is known of each."""
     envrc: str
@@ -158,6 +171,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         include=spec.patterns,
         watched=spec.watched,
         files=choice.placed,
+        setup=_steps(spec, frozenset() if not present else observed.files.setup),
         required=missing(spec, observed),
         envrc=envrc,
         context=place(CONTEXT, observed, taken),
@@ -175,6 +189,15 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         notes=(*choice.notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
     )
+
+
+def _steps(spec: Spec, done: frozenset[str]) -> tuple[Step, ...]:
+    """The commands that are left: what follows one that has changed is run again."""
+    steps, before = [], ""
+    for command_ in spec.setup:
+        before = sha256(f"{before}\0{command_.run}".encode("utf-8", "surrogateescape")).hexdigest()
+        steps.append(Step(command_.run, command_.timeout, before))
+    return tuple(step for step in steps if step.digest not in done)
 
 
 def _start(request: Request, observed: Observed, base: str, branch: str) -> tuple[str, bool]:

@@ -108,7 +108,12 @@ def needs_claim(plan: Plan, old: Record | None, new: Record) -> bool:
 
 
 def finished(
-    plan: Plan, record: Record, copied: dict[str, str], generated: dict[str, str], digest: str
+    plan: Plan,
+    record: Record,
+    copied: dict[str, str],
+    rendered: dict[str, str],
+    generated: dict[str, str],
+    digest: str,
 ) -> Record:
     """The record of a workspace that is whole: what `record` becomes when all else is done."""
     return msgspec.structs.replace(
@@ -118,6 +123,11 @@ def finished(
         include=list(plan.include),
         watched=list(plan.watched),
         files={**record.files, **copied},
+        rendered={
+            item.dest: found
+            for item in plan.files
+            if (found := rendered.get(item.dest) or record.rendered.get(item.dest))
+        },
         generated=generated,
         digest=digest,
     )
@@ -137,6 +147,8 @@ def ended(record: Record, session: str, head: str, commit: str, now: int) -> Rec
         session=session,
         carry="",
         ports={},
+        files={path: sum_ for path, sum_ in record.files.items() if path not in record.rendered},
+        rendered={},
         branch=branch,
         owns_branch=record.owns_branch and branch == record.branch,
         commit=commit or record.commit,

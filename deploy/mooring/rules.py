@@ -1,18 +1,22 @@
 """Which untracked files a workspace gets, and which rule decides for each. Pure.
 
 Of several rules for one path the first of these decides: skip, one of the session's own overrides,
-copy, symlink. Two that are alike in this are an error.
+template, copy, symlink. Two that are alike in this are an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from . import templates
 from .claude import hooks
+from .environment import context, context_names
 from .errors import MooringError, command
+from .model import Record, State
 from .selection import owns_settings
 from .spec import Rule, Spec, is_inside
 
@@ -21,14 +25,15 @@ if TYPE_CHECKING:
 
 NEW = ".mooring-new"
 """Behind the name of a file that somebody edited: what its source has become since."""
-ACTIONS = ("copy", "symlink")
+ACTIONS = ("template", "copy", "symlink")
 """The stronger first."""
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """One file or directory to bring from the main checkout.
+    """One file or directory to bring.
 
-    `sum` is the sha256 of its content there; of a symlink, `-> ` and where it leads.
+    `sum` is the sha256 of its content; of a symlink, `-> ` and where it leads; of a template ''
+    until it is rendered.
     """
 
     action: str
@@ -37,6 +42,10 @@ class Placed(msgspec.Struct, frozen=True):
     mode: str
     sum: str
     rule: Rule
+    text: str = ""
+    """Of a template, that."""
+    secrets: tuple[str, ...] = ()
+    """The names of those that it asks for."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -51,12 +60,12 @@ class Choice(msgspec.Struct, frozen=True):
 
 def choose(spec: Spec, observed: Observed) -> Choice:
     """The files to bring. Raises MooringError where two rules contradict each other."""
-    wanted = [rule for rule in spec.rules if rule.action in ACTIONS]
-    if wanted and not observed.repo.checkout:
-        note = "no files were copied: there is no main checkout on the target to copy from"
-        return Choice((), (note,), ())
     notes: list[str] = []
-    found = [*_copies(spec, observed, notes), *_links(spec, observed, notes)]
+    found = list(_templates(spec, observed))
+    if observed.repo.checkout:
+        found += [*_copies(spec, observed, notes), *_links(spec, observed, notes)]
+    elif any(rule.action in ("copy", "symlink") for rule in spec.rules):
+        notes.append("no files were copied: there is no main checkout on the target to copy from")
     skips = _Matcher(rule for rule in spec.rules if rule.action == "skip")
     skipped = {item.dest: rule for item in found if (rule := skips.of(item.dest))}
     chosen = _decided(item for item in found if item.dest not in skipped)
@@ -78,6 +87,63 @@ class _Matcher:
     def of(self, path: str) -> Rule | None:
         """The rule whose pattern selects a path, None if there is none."""
         return next((rule for spec, rule in self._compiled if spec.match_file(path)), None)
+
+
+def _templates(spec: Spec, observed: Observed) -> Iterator[Placed]:
+    rules = [rule for rule in spec.rules if rule.action == "template"]
+    names = context_names(spec.env, spec.ports) if rules else {}
+    for rule in rules:
+        if rule.dest == hooks.SETTINGS:
+            raise MooringError(
+                f"Cannot render {rule.dest}: Mooring composes that with its hooks ({rule.where})",
+                "a `copy` of it in the main checkout is composed with them",
+            )
+        text = _text(rule, spec, observed)
+        secrets = tuple(sorted(templates.needed(text, rule.src, names, spec.secrets).secrets))
+        item = Placed("template", rule.src, rule.dest, rule.mode, "", rule, text, secrets)
+        record = observed.record
+        same = record and record.rendered.get(rule.dest) == ingredients(
+            item, spec, record, observed.target.name
+        )
+        made = record.files.get(rule.dest, "") if record and same else ""
+        yield msgspec.structs.replace(item, sum=made)
+
+
+def _text(rule: Rule, spec: Spec, observed: Observed) -> str:
+    found = spec.texts.get(rule.src) if rule.root == "user" else observed.files.texts.get(rule.src)
+    if found is None:
+        where = observed.repo.checkout or f"{observed.repo.base} of the repo"
+        place = "your config directory" if rule.root == "user" else where
+        raise MooringError(
+            f"Cannot render {rule.dest}: there is no {rule.src} in {place} ({rule.where})"
+        )
+    try:
+        return found.decode()
+    except UnicodeDecodeError:
+        raise MooringError(f"Cannot render {rule.src}: it is not UTF-8") from None
+
+
+def ingredients(item: Placed, spec: Spec, record: Record, target: str) -> str:
+    """A sha256 over all that goes into a rendered file but the values of secrets."""
+    if record.state is State.ENDED or not record.ports:
+        return ""
+    names = context(spec.env, spec.ports, record, target)
+    used = templates.needed(item.text, item.src, names, spec.secrets)
+    inputs: tuple[Any, ...] = (
+        item.text,
+        item.mode,
+        {name: names[name] for name in sorted(used.names)},
+        {name: spec.secrets[name] for name in sorted(used.secrets)},
+    )
+    return sha256(msgspec.json.encode(inputs)).hexdigest()
+
+
+def rendered(
+    item: Placed, spec: Spec, record: Record, target: str, secrets: Mapping[str, str]
+) -> str:
+    """What a template comes to in a workspace. Raises MooringError if it comes to nothing."""
+    names = context(spec.env, spec.ports, record, target)
+    return templates.render(item.text, names, secrets, item.src)
 
 
 def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
@@ -134,13 +200,20 @@ def _rank(item: Placed) -> tuple[bool, int]:
     return (not item.rule.override, ACTIONS.index(item.action))
 
 
+def known(dest: str, observed: Observed, record: Record | None) -> str:
+    """What we wrote there last, as `state` has it: recorded, or by a run that didn't finish."""
+    there = state(dest, observed)
+    if (dest, there) in observed.files.provisioned:
+        return there
+    return record.files.get(dest, "") if record else ""
+
+
 def _edited(chosen: list[Placed], observed: Observed) -> Iterator[str]:
-    known = observed.record.files if observed.record else {}
     for item in chosen:
         there = state(item.dest, observed)
-        last = known.get(item.dest)
+        last = known(item.dest, observed, observed.record)
         if there and there not in (item.sum, last):
-            newer = last and last != item.sum and item.action == "copy"
+            newer = last and last != item.sum and item.action != "symlink"
             also = f"; what its source is now: {item.dest}{NEW}" if newer else ""
             yield f"kept as it is: {item.dest} (it was edited in the workspace{also})"
 
@@ -188,13 +261,12 @@ def table(spec: Spec, observed: Observed) -> list[dict[str, str]]:
 
 def _compared(item: Placed, observed: Observed) -> str:
     """`there`, `missing`, `outdated` (its source has changed) or `edited`."""
-    known = observed.record.files if observed.record else {}
     there = state(item.dest, observed)
     if not there:
         return "missing"
     if there == item.sum:
         return "there"
-    return "outdated" if there == known.get(item.dest) else "edited"
+    return "outdated" if there == known(item.dest, observed, observed.record) else "edited"
 
 
 _SHOWN = "git would show it"

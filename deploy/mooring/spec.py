@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from typing import Literal
 
 import msgspec
 
+from .document import AgentSpec, Command, File, GitSpec, Secret, Symlink, Template, When
 from .errors import MooringError
 
 MAX_BYTES = 1048576
@@ -38,104 +38,6 @@ DISPOSABLE = (
 """Ignored files that are rebuilt anyway, as gitignore patterns; they don't stop an `end`."""
 
 
-class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a rule holds: everything named has to be so."""
-
-    platform: str = ""
-    """As ``uname -s`` of the target says it, in lower case: `linux`, `darwin`."""
-    agent: str = ""
-    ci: bool | None = None
-    """Whether `$CI` is set where the command runs."""
-
-
-class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One untracked file of the main checkout, by name."""
-
-    src: str
-    dest: str = ""
-    mode: str = ""
-    when: When = When()
-    optional: bool = False
-
-
-class Symlink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file or directory of the main checkout that the workspace shares with it."""
-
-    src: str
-    dest: str = ""
-    when: When = When()
-    optional: bool = False
-
-
-class FilesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`copy` and `skip`: gitignore patterns; `copy` and `symlink` also single files by name."""
-
-    copy: list[str | Copy] = []
-    symlink: list[str | Symlink] = []
-    skip: list[str] = []
-    required: list[str] = []
-
-
-class ClaudeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Arguments that every start of Claude gets."""
-
-    args: list[str] = []
-
-
-class CacheSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a URL's repo is cloned."""
-
-    filter: str = ""
-    """As ``git clone --filter`` takes it (git-rev-list(1)); '' for all objects."""
-
-
-class CheckoutSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What of the repo is in the worktree."""
-
-    sparse: list[str] = []
-    """Directories, as ``git sparse-checkout set --cone`` takes them; none for everything."""
-    submodules: bool = True
-
-
-class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A command whose output is the password or token for the repo's remote."""
-
-    command: list[str]
-    username: str = "x-access-token"
-
-
-class GitSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who commits in a workspace, and with which credential it fetches and pushes."""
-
-    name: str = ""
-    email: str = ""
-    signing_key: str = ""
-    credential: Credential | None = None
-
-
-class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What holds for one agent alone."""
-
-    git: GitSpec = GitSpec()
-
-
-class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One YAML file of the format; all of it is optional."""
-
-    version: Literal[1] = 1
-    base: str = ""
-    branch: str = ""
-    env: dict[str, str] = {}
-    ports: list[str] = []
-    disposable: list[str] = []
-    files: FilesSpec = FilesSpec()
-    claude: ClaudeSpec = ClaudeSpec()
-    cache: CacheSpec = CacheSpec()
-    checkout: CheckoutSpec = CheckoutSpec()
-    git: GitSpec = GitSpec()
-    agents: dict[str, AgentSpec] = {}
-
-
 class Layers(msgspec.Struct, frozen=True):
     """The files that make a Spec, each already checked, and where they are to hold."""
 
@@ -143,8 +45,12 @@ class Layers(msgspec.Struct, frozen=True):
     repo: File = File()
     overrides: File = File()
     agent: str = "dev"
+    texts: dict[str, bytes] = {}
+    """Templates of the user's config directory, by path there."""
     platform: str = ""
     ci: bool = False
+    approved: bool = False
+    """Whether a person has approved what of the repo's could run."""
 
     def named(self) -> tuple[tuple[str, File], ...]:
         """Each by the name of its file, the strongest last."""
@@ -167,9 +73,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of `files`, with where it stands."""
 
     action: str
-    """`copy`, `symlink` or `skip`."""
+    """`copy`, `template`, `symlink` or `skip`."""
     src: str
     """A path in the main checkout; of a pattern, that."""
+    root: str = "main"
+    """Where `src` is: `main` or `user` (see document.Template)."""
     dest: str = ""
     """Its path in the workspace; '' for a pattern: each file keeps its own."""
     mode: str = ""
@@ -187,7 +95,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     branch: str
     env: dict[str, str]
     trusted_env: dict[str, str]
-    """The part of `env` that needs no approval: the user's own."""
+    """The part of `env` that needs no approval any more, or never did."""
+    secrets: dict[str, Secret]
+    texts: dict[str, bytes]
+    """Templates of the user's own config directory, by path there."""
+    setup: tuple[Command, ...]
     claude_args: list[str]
     ports: tuple[str, ...]
     disposable: tuple[str, ...]
@@ -201,14 +113,27 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     submodules: bool
     git: GitSpec
     held_back: tuple[str, ...]
-    """Keys of the repo's file that have no effect until a person approves them."""
+    """Keys of the repo's file that have no effect."""
+    to_approve: dict[str, object]
+    """What of the repo's file could run, by key: it needs a person's approval."""
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """What the probe says of: `main:` paths of the main checkout, `here:` of the workspace."""
-        links = [rule for rule in self.rules if rule.action == "symlink"]
-        names = [f"main:{rule.src}" for rule in links] + [f"here:{rule.dest}" for rule in links]
+        """What the probe says of, or for `text:` says.
+
+        `main:` and `text:` are paths of the repo, `here:` of the workspace.
+        """
+        names = []
+        for rule in self.rules:
+            if rule.action == "symlink":
+                names += [f"main:{rule.src}", f"here:{rule.dest}"]
+            elif rule.action == "template":
+                names += [f"here:{rule.dest}", *_text(rule)]
         return _unique([*names, *(f"here:{path}" for path in self.required)])
+
+
+def _text(rule: Rule) -> list[str]:
+    return [f"text:{rule.src}"] if rule.root == "main" else []
 
 
 def merge(layers: Layers, include: bytes = b"") -> Spec:
@@ -218,20 +143,25 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
     copied = [rule for rule in rules if rule.action == "copy"]
     patterns = [f"/{rule.src}" if rule.dest else rule.src for rule in copied]
     mine = user.agents.get(layers.agent, AgentSpec()).git
-    held = {
+    to_approve = {
         "env": repo.env,
+        "secrets": repo.secrets,
+        "setup": repo.setup,
         "claude.args": repo.claude.args,
-        "git": repo.git != GitSpec(),
-        "agents": repo.agents,
     }
+    never = {"git": repo.git != GitSpec(), "agents": repo.agents}
+    approved = repo if layers.approved else File()
     git = _over(user.git, mine, top.git)
     who = _git_env(git)
     return Spec(
         base=top.base or repo.base or user.base,
         branch=top.branch or repo.branch or user.branch,
         env={**user.env, **repo.env, **top.env, **who},
-        trusted_env={**user.env, **top.env, **who},
-        claude_args=[*user.claude.args, *top.claude.args],
+        trusted_env={**user.env, **approved.env, **top.env, **who},
+        texts=layers.texts,
+        secrets={**user.secrets, **repo.secrets, **top.secrets},
+        setup=tuple(_commands(layers)),
+        claude_args=[*user.claude.args, *approved.claude.args, *top.claude.args],
         ports=_unique(["", *user.ports, *repo.ports, *top.ports]),
         disposable=_unique([*DISPOSABLE, *user.disposable, *repo.disposable, *top.disposable]),
         patterns=_unique([*patterns, *_pattern_lines(include)]),
@@ -245,8 +175,19 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         sparse=_unique(top.checkout.sparse or repo.checkout.sparse or user.checkout.sparse),
         submodules=all(file.checkout.submodules for file in (user, repo, top)),
         git=git,
-        held_back=tuple(name for name, value in held.items() if value),
+        held_back=tuple(
+            name
+            for name, value in {**({} if layers.approved else to_approve), **never}.items()
+            if value
+        ),
+        to_approve={name: value for name, value in to_approve.items() if value},
     )
+
+
+def _commands(layers: Layers) -> Iterator[Command]:
+    for _, file in layers.named():
+        for entry in file.setup:
+            yield Command(entry) if isinstance(entry, str) else entry
 
 
 def _rules(layers: Layers) -> Iterator[Rule]:
@@ -254,6 +195,7 @@ def _rules(layers: Layers) -> Iterator[Rule]:
         files = file.files
         for action, entries in (
             ("copy", files.copy),
+            ("template", files.template),
             ("symlink", files.symlink),
             ("skip", files.skip),
         ):
@@ -265,12 +207,15 @@ def _rules(layers: Layers) -> Iterator[Rule]:
                     src = path or entry
                     yield Rule(action=action, src=src, dest=path, where=where, override=own)
                 elif layers.holds(entry.when):
+                    if file is layers.repo and getattr(entry, "root", "main") != "main":
+                        raise MooringError(f"Cannot use {where}: root: user is for your own config")
                     yield Rule(
                         action=action,
                         src=entry.src,
                         dest=entry.dest or entry.src,
-                        mode=entry.mode if isinstance(entry, Copy) else "",
-                        optional=entry.optional,
+                        root=entry.root if isinstance(entry, Template) else "main",
+                        mode="" if isinstance(entry, Symlink) else entry.mode,
+                        optional=not isinstance(entry, Template) and entry.optional,
                         where=where,
                         override=own,
                     )

@@ -131,7 +131,7 @@ def a_session(*paths: str, **changes: Any) -> Session:
 
 def observed(**changes: Any) -> Observed:
     """A target with git and direnv, a repo, and no trace of the workspace."""
-    target = Target("id", ROOT, "/usr/bin/direnv", "/usr/bin/git", "linux")
+    target = Target("id", ROOT, "/usr/bin/direnv", "/usr/bin/git", "linux", "host")
     seen = Observed(target, a_repo(), None, "", a_worktree(), some_files(), a_session())
     return _seen(seen, changes)
 

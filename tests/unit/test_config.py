@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mooring.config import LATER, load_user, parse
+from mooring.document import File
 from mooring.errors import MooringError
-from mooring.spec import MAX_BYTES, File, Layers, is_inside, merge, render
+from mooring.spec import MAX_BYTES, Layers, is_inside, merge, render
 
 
 def refusal(text: str | bytes, name: str = "mooring.yaml") -> str:

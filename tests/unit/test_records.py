@@ -84,7 +84,7 @@ def test_what_comes_along_is_in_the_record_until_it_has() -> None:
     made = plan(observed(), carry=FROM)
     claimed = wanted(made, None)
     assert (claimed.state, claimed.carry) == (State.PARTIAL, FROM)
-    done = records.finished(made, claimed, {}, {}, "digest")
+    done = records.finished(made, claimed, {}, {}, {}, "digest")
     assert (done.state, done.carry) == (State.READY, "")
 
 
@@ -105,7 +105,7 @@ def test_a_run_that_died_after_the_worktree_carries_no_more() -> None:
     made = plan(a_whole_one(record=old))
     again = wanted(made, old)
     assert (again.state, again.carry) == (State.PARTIAL, "")
-    assert records.finished(made, again, {}, {}, "").carry == ""
+    assert records.finished(made, again, {}, {}, {}, "").carry == ""
 
 
 # Where it began

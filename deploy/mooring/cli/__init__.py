@@ -9,7 +9,7 @@ import click
 
 from .. import __version__, ui
 from ..errors import Kind, MooringError
-from . import caches, files, views, workspaces
+from . import approvals, caches, files, views, workspaces
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -30,6 +30,7 @@ COMMANDS = (
     views.sessions,
     views.doctor,
     files.files,
+    approvals.trust,
     caches.cache,
 )
 for _command in COMMANDS:

@@ -6,7 +6,7 @@ import click
 
 from .. import ui
 from ..errors import Kind
-from .options import json_option, open_registry, which
+from .options import json_option, open_registry, trust_option, which
 
 _COLUMNS = ("path", "action", "state", "source", "rule")
 
@@ -55,3 +55,28 @@ def check(topic: str | None, agent: str | None, repo: str | None, as_json: bool)
     elif rows:
         ui.table(rows, _COLUMNS)
     return Kind.DRIFT.value if rows else 0
+
+
+@files.command()
+@which
+@click.option("--force", is_flag=True, help="Replace what was edited, too; a copy of it is kept.")
+@trust_option
+@json_option
+def refresh(
+    topic: str | None, agent: str | None, repo: str | None, force: bool, trust: bool, as_json: bool
+) -> None:
+    """Bring the files up to date, and render all templates again, as after a new password."""
+    from ..commands import files as command
+    from ..commands import lookup
+
+    registry = open_registry()
+    wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
+    data = {**lookup.data_of(registry, wanted), "force": force, "trust": trust}
+    changed = command.refreshed(data, ui.narrate)
+    if as_json:
+        ui.answer_json({"topic": wanted.topic, "changed": changed})
+    elif changed:
+        for path in changed:
+            ui.answer(path)
+    else:
+        ui.narrate(f"{wanted.topic}: unchanged")

@@ -99,6 +99,9 @@ prompt_option = click.option(
     help="What to say to Claude first; - reads stdin. Kept in .session-prompt.md.",
 )
 pipeline_option = click.option("--pipeline", metavar="ID", help="All workspaces of a pipeline.")
+trust_option = click.option(
+    "--trust", is_flag=True, help="Approve the repo's templates, secrets and commands as they are."
+)
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done; change nothing."
 )

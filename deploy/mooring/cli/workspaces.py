@@ -21,6 +21,7 @@ from .options import (
     pipeline_option,
     prompt_option,
     session_ids,
+    trust_option,
     which,
 )
 
@@ -41,6 +42,10 @@ from .options import (
     "--filter", "left_out", metavar="SPEC", help="Leave objects out of a new cache: blob:none."
 )
 @click.option("--fresh", is_flag=True, help="Begin another conversation; the old one stays.")
+@click.option(
+    "--force", is_flag=True, help="Replace provisioned files that were edited; a copy is kept."
+)
+@trust_option
 @prompt_option
 @launch_option
 @dry_run_option
@@ -57,6 +62,8 @@ def new(
     fetch: bool,
     left_out: str | None,
     fresh: bool,
+    force: bool,
+    trust: bool,
     prompt: str | None,
     launch: str | None,
     dry_run: bool,
@@ -79,6 +86,7 @@ def new(
     data["filter"] = left_out
     data |= {"pipeline": lookup.named_pipeline(pipeline)}
     data |= {"fresh": fresh, "prompt": prompting.read(prompt)}
+    data |= {"force": force, "trust": trust}
     if stack:
         data |= command.stacked(registry, wanted, base, ui.narrate)
     if how.starts:
@@ -129,6 +137,7 @@ def _occupied(error: OccupiedError, how: Any, wanted: Any, data: dict[str, Any],
 @click.option(
     "--fork", metavar="NEW-TOPIC", help="Go on in a new workspace, with a copy of what is here."
 )
+@trust_option
 @prompt_option
 @launch_option
 @dry_run_option
@@ -142,6 +151,7 @@ def resume(
     branch: str | None,
     session: str | None,
     fork: str | None,
+    trust: bool,
     prompt: str | None,
     launch: str | None,
     dry_run: bool,
@@ -167,12 +177,13 @@ def resume(
             raise click.UsageError("--fork takes no other option for the workspace")
         check_topic("--fork", fork)
         origin = forking.origin(registry, wanted, ui.narrate)
-        data = {**forking.data(registry, origin, fork), "prompt": said, "needs": "vacancy"}
+        data = {**forking.data(registry, origin, fork), "prompt": said, "trust": trust}
+        data["needs"] = "vacancy"
         made = making.provision(data, ui.narrate, dry=dry_run)
         return _made(made, as_json, how, lambda: forking.start(made, how, origin))
     data = lookup.data_of(registry, wanted)
     data |= {"base": base or data.get("base"), "branch": branch or data.get("branch")}
-    data |= {"new_worktree": new_worktree, "prompt": said}
+    data |= {"new_worktree": new_worktree, "prompt": said, "trust": trust}
     if session:
         data["session"] = sessions.resolve(registry, session, str(data["repo"]))
     made = command.rebuild(data, ui.narrate, how, dry=dry_run)

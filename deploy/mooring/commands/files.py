@@ -29,3 +29,10 @@ def planned(data: dict[str, Any], report: Report) -> list[dict[str, Any]]:
 def drifted(data: dict[str, Any], report: Report) -> list[dict[str, Any]]:
     """Those that are not as the rules have them, or required and not there."""
     return [row for row in planned({**data, "needs": "record"}, report) if row["state"] in DRIFT]
+
+
+def refreshed(data: dict[str, Any], report: Report) -> list[str]:
+    """Bring the files up to date, all templates rendered anew. Returns the paths that changed."""
+    asked = {**data, "needs": "record", "refresh": True}
+    workspace = runner.run("workspace", asked, report).workspace
+    return sorted(workspace.copied_anew)

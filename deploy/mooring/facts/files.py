@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from ..script import content
+
 FRAGMENT = r"""
 listed() { # FILE...: untracked files that the patterns select, and FILEs, as git status has them
   while IFS= read -r _line; do
@@ -55,6 +57,32 @@ there() { # of what is watched: what is there, and where a symlink leads
     elif [ -e "$_at" ]; then printf '%s\t\n' "$_line"; fi
   done
 }
+texts() { # what is watched as a text, in turn: of the main checkout, else of the base commit
+  _texts=$(printf '%s\n' "$watched" | sed -n 's/^text://p')
+  if [ -z "$_texts" ]; then return 0; fi
+  if [ -z "$checkout" ]; then
+    for _name in $bases; do
+      _at=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "$_name^{commit}") && break
+    done
+    printf 'blobs\0'
+    printf '%s\n' "$_texts" | sed "s/^/$_at:/" |
+      quiet_git --git-dir="$common" cat-file --batch 2>/dev/null | head -c 8388608 | base64
+    printf '\0'
+    return 0
+  fi
+  while IFS= read -r _line; do
+    if plain "$_line" && [ -f "$_line" ]; then say_file "text:$_line" "$_line"; fi
+  done <<TEXTS
+$_texts
+TEXTS
+}
+plain() { # PATH: whether no part of it, from where we stand, is a symlink
+  _at= _rest=$1/
+  while [ -n "$_rest" ]; do
+    _at=$_at${_at:+/}${_rest%%/*} _rest=${_rest#*/}
+    if [ -L "$_at" ]; then return 1; fi
+  done
+}
 main_git() { quiet_git --git-dir="$common" --work-tree="$checkout" "$@"; }
 head_of() { sed '/^<!-- mooring: /q' "$1"; } # the generated part of a context; the rest is kept
 probe_files() {
@@ -66,6 +94,7 @@ probe_files() {
   say watched "$watched"
   say there "$(there)"
   _wanted=
+  if [ -z "$checkout" ]; then texts; fi
   if [ -n "$checkout" ] && cd -- "$checkout"; then
     set -- # our own files' places: where somebody has such a file, git may show it
     for _name in .envrc .session-context.md .session-prompt.md "$settings_name"; do
@@ -77,6 +106,7 @@ probe_files() {
     say listed "$_listed"
     _wanted=$(printf '%s\n' "$_listed" | sed 's/^...//')
     say sources "$(printf '%s\n' "$_wanted" | sums)"
+    texts
   fi
   _identity=${record%.json}.gitconfig
   if [ -n "$record" ] && [ -f "$_identity" ] &&
@@ -86,6 +116,7 @@ probe_files() {
   then say identity "$(sha <"$_identity")"; fi
   if [ -d "$path" ] && cd -- "$path"; then
     say present "$({
+      printf '%s\n' "$watched" | sed -n 's/^here://p'
       printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
         .mooring/workspace .mooring/session-prompt.md .mooring/claude-settings.json \
         .mooring/.gitignore
@@ -95,6 +126,10 @@ probe_files() {
       if [ -f "$_name" ] && [ ! -L "$_name" ]; then
         say heads "$(head_of "$_name" | sha)  $_name"; fi
     done
+    if [ -f .mooring/provisioned ] && [ ! -L .mooring/provisioned ]; then
+      say provisioned "$(head -c 1048576 .mooring/provisioned)"; fi
+    if [ -f .mooring/setup ] && [ ! -L .mooring/setup ]; then
+      say setup "$(head -c 65536 .mooring/setup)"; fi
     if [ -f .envrc ]; then
       _hash=$({ printf '%s\n' "$path/.envrc"; cat .envrc; } | sha)
       if [ -f "${XDG_DATA_HOME:-$HOME/.local/share}/direnv/allow/$_hash" ]; then
@@ -125,6 +160,12 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """What `there` was looked at for (see Spec.watched)."""
     there: dict[str, str]
     """What of it is there: '' or, of a symlink, `-> ` and where it leads."""
+    texts: dict[str, bytes]
+    """Templates by path, as the main checkout has them, else the base commit."""
+    provisioned: frozenset[tuple[str, str]]
+    """Path and sha256 of what a run brought there that perhaps didn't come to the record."""
+    setup: frozenset[str]
+    """What was run there once the workspace was made, by its digest (see Plan.setup)."""
     allowed: bool
     """Whether direnv has an approval for the workspace's `.envrc` as it stands."""
 
@@ -146,8 +187,27 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         identity=said.get("identity", ""),
         watched=_lines(said.get("watched", "")),
         there=dict(line.split("\t", 1) for line in _lines(said.get("there", ""))),
+        texts=_texts(said),
+        provisioned=frozenset(_pairs(said.get("provisioned", ""))),
+        setup=frozenset(_lines(said.get("setup", ""))),
         allowed="allowed" in said,
     )
+
+
+def _texts(said: dict[str, str]) -> dict[str, bytes]:
+    files = (name for name in said if name.startswith("text:"))
+    found = {name.removeprefix("text:"): content(said[name]) for name in files}
+    data = content(said.get("blobs", ""))
+    watched = _lines(said.get("watched", ""))
+    for path in (name.removeprefix("text:") for name in watched if name.startswith("text:")):
+        header, _, data = data.partition(b"\n")
+        fields = header.split(b" ")
+        if len(fields) == 3 and fields[2].isdigit():  # else: it says what is missing
+            size = int(fields[2])
+            if fields[1] == b"blob":
+                found[path] = data[:size]
+            data = data[size + 1 :]
+    return found
 
 
 def selects(patterns: Iterable[str], path: str) -> bool:
@@ -167,5 +227,9 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 def _sums(text: str) -> dict[str, str]:
-    """Lines of sha256sum(1): 64 hex digits, two characters, a path."""
-    return {line[66:]: line[:64] for line in _lines(text)}
+    return dict(_pairs(text))
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Path and sum of lines of sha256sum(1): 64 hex digits, two characters, a path."""
+    return [(line[66:], line[:64]) for line in _lines(text)]

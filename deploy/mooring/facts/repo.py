@@ -18,7 +18,7 @@ FRAGMENT = rf"""
 looked_at='{LOOKED_AT}'
 """
 FRAGMENT += r"""
-common= checkout= default= problem= origin= settled= known= bare=
+common= checkout= default= problem= origin= settled= known= bare= bases=
 locate() { # sets common (the shared git directory), checkout (the main one, if any), repo, default
   if [ -n "$identity" ]; then
     repo=$source common=$root/cache/$identity.git
@@ -127,6 +127,7 @@ probe_objects() { # the refs that matter and the files in them, from one git
   if [ -n "$identity" ]; then set -- "$_remote" "$_head" "$_tag" "$_named"
   else set -- "$_head" "$_remote" "$_tag" "$_named"; fi
   case $base in '' | *[!0-9a-f]*) ;; *) set -- "$@" "$base" ;; esac
+  bases=$*
   say bases "$(printf '%s\n' "$@")"
   say base "$base"
   say branch "$branch"

@@ -11,7 +11,7 @@ probe_target() {
   say root "$root"
   say direnv "$(command -v direnv)"
   say git "$(command -v git)"
-  say platform "$(uname -s)"
+  say platform "$(uname -sn)"
 }
 """
 
@@ -25,14 +25,18 @@ class Target(msgspec.Struct, frozen=True):
     git: str
     platform: str
     """As uname(1) has it, in lower case: `linux`, `darwin`."""
+    name: str
+    """The host's name, as uname(1) has it."""
 
 
 def parse(said: dict[str, str]) -> Target:
     """The target among what the probe said."""
+    platform, _, name = said["platform"].partition(" ")
     return Target(
         id=said["target_id"],
         root=said["root"],
         direnv=said["direnv"],
         git=said["git"],
-        platform=said["platform"].lower(),
+        platform=platform.lower(),
+        name=name,
     )

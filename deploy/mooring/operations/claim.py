@@ -112,6 +112,8 @@ def claim(workspace: Workspace) -> Iterator[PyinfraCommand]:
     """Claim the record: its ports, its session, its branch. What can refuse has done so by now."""
     if workspace.pending:
         return
+    if workspace.host.state.is_executing:
+        workspace.check_approval()
     plan = workspace.plan
     if not workspace.unclaimed:
         return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
-from ..handle import Workspace
+from .. import rules
+from ..handle import Workspace, text_sum
 from ..rules import NEW, Placed, state
-from .shell import run, step
+from .secrets import secrets
+from .shell import later, run, step
 
 _FILES = r"""
 find_admin
@@ -21,15 +24,54 @@ same() { # DEST SUM KNOWN: whether it is there as it is to be, or as somebody wa
   if [ "$_there" = "$3" ]; then return 1; fi
   echo "kept $1"
 }
+save() { # DEST: what is there stays, where `--force` is to replace what somebody edited
+  if [ -z "$force" ] || [ ! -e "$1" ]; then return 0; fi
+  _saved=.mooring/saved/$(printf '%s' "$1" | tr / _).$now
+  mkdirs "$_saved"
+  cp -pPR -- "$1" "$_saved" && echo "saved $1 as $_saved" || die "Cannot save $1 first"
+}
+guarded() { # of what is rendered: nothing that git tracks, or could stage
+  set --
+  while IFS= read -r _name; do if [ -n "$_name" ]; then set -- "$@" "$_name"; fi; done <<DESTS
+$guarded
+DESTS
+  if [ $# -eq 0 ]; then return 0; fi
+  _tracked=$(wt_git --literal-pathspecs ls-files -- "$@" | head -n 1)
+  if [ -n "$_tracked" ]; then die "Cannot render $_tracked: the repo tracks it"; fi
+  for _name in "$@"; do hide "$_name"; done
+  if [ "$(cd -- "$path" && printf '%s\n' "$@" | wt_git check-ignore --stdin | wc -l)" -ne $# ]
+  then die "Cannot render $1${2:+, or one of the others}: git could stage it, since a .gitignore" \
+    "takes it back from what is ignored"; fi
+}
+ours() { # SUM DEST: should the run end before its record is written, it is known all the same
+  if [ -L .mooring/provisioned ]; then rm -f -- .mooring/provisioned; fi
+  printf '%s  %s\n' "$1" "$2" >>.mooring/provisioned || die "Cannot write .mooring/provisioned"
+}
+template() { # MODE TEXT DEST KNOWN
+  _sum=$(printf '%s' "$2" | sha)
+  if same "$3" "$_sum" "$4"; then
+    if [ "$_there" = "$_sum" ]; then echo "made $_sum $3"; fi
+    return 0
+  fi
+  save "$3"
+  new_stage
+  chmod 600 "$stage"
+  printf '%s' "$2" >|"$stage" && chmod "$1" "$stage" || die "Cannot write $3"
+  ours "$_sum" "$3"
+  move_stage "$3"
+  echo "made $_sum $3"
+}
 copied() { # MODE SRC DEST KNOWN
   if [ -f "$checkout/$2" ] && [ ! -L "$checkout/$2" ]; then :
   else die "Cannot copy $2: it is gone from $checkout"; fi
   _sum=$(sha <"$checkout/$2")
   if same "$3" "$_sum" "$4"; then return 0; fi
   if [ "$2" != "$3" ]; then hide "$3"; fi
+  save "$3"
   new_stage
   cp -p -- "$checkout/$2" "$stage" && { [ "$1" = - ] || chmod "$1" "$stage"; } ||
     die "Cannot copy $2 to $3"
+  ours "$_sum" "$3"
   move_stage "$3"
   echo "made $_sum $3"
 }
@@ -37,15 +79,18 @@ linked() { # SRC DEST KNOWN
   if same "$2" "-> $checkout/$1" "$3"; then return 0; fi
   if [ ! -e "$checkout/$1" ]; then die "Cannot link $1: it is gone from $checkout"; fi
   mkdirs "$2"
+  save "$2"
   hide "$2" # a pattern such as node_modules/ is for directories, which a link to one is not
   if [ -L "$2" ]; then rm -f -- "$2"; fi
   ln -s -- "$checkout/$1" "$2" || die "Cannot link $1 to $2"
   echo "made -> $2"
 }
+guarded
 while IFS='	' read -r action known mode src dest; do
   [ -n "$action" ] || continue
   cd -P -- "$path"
   case $action in
+    template) eval "template \"\$mode\" \"\$$src\" \"\$dest\" \"\$known\"" ;;
     copy) copied "$mode" "$src" "$dest" "$known" ;;
     symlink) linked "$src" "$dest" "$known" ;;
   esac
@@ -71,10 +116,52 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
     if workspace.pending:
         return
     plan = workspace.plan
-    lines = [line for item in plan.files for line in _lines(workspace, item)]
+    stale = [item for item in plan.files if item.action == "template" and _stale(workspace, item)]
+    if stale and not (workspace.host.state.is_executing and workspace.record):
+        yield later()
+        return
+    texts = _rendered(workspace, stale)
+    lines = [line for item in plan.files for line in _lines(workspace, item, texts)]
     if lines:
-        names = {"checkout": plan.checkout, "files": "\n".join(lines)}
+        names = {
+            "checkout": plan.checkout,
+            "files": "\n".join(lines),
+            "guarded": "\n".join(_dest(workspace, item) for item in stale),
+            "force": "yes" if workspace.request.force else "",
+            "now": str(int(time.time())),
+            **{f"text_{index}": text for index, text in enumerate(texts.values())},
+        }
         yield run(workspace, names, _FILES, lambda answer: _made(workspace, answer))
+
+
+def _stale(workspace: Workspace, item: Placed) -> bool:
+    """Whether a template is to be rendered: it isn't there, or would come to something else."""
+    there = state(item.dest, workspace.observed)
+    known = rules.known(item.dest, workspace.observed, workspace.record)
+    force = workspace.request.force
+    if there and not known and not force:
+        return False  # somebody else's
+    if item.sum and there == item.sum:
+        return workspace.request.refresh
+    return not there or not item.sum or force
+
+
+def _dest(workspace: Workspace, item: Placed) -> str:
+    """Where it goes: beside what somebody edited."""
+    there = state(item.dest, workspace.observed)
+    known = rules.known(item.dest, workspace.observed, workspace.record)
+    edited = there and there != known and not workspace.request.force
+    return item.dest + NEW if edited else item.dest
+
+
+def _rendered(workspace: Workspace, items: list[Placed]) -> dict[str, str]:
+    """The text of each by its destination."""
+    record, target = workspace.record, workspace.observed.target.name
+    if not items or not record:
+        return {}
+    spec = workspace.spec
+    values = secrets(workspace, {name for item in items for name in item.secrets})
+    return {item.dest: rules.rendered(item, spec, record, target, values) for item in items}
 
 
 def requirements(workspace: Workspace) -> dict[str, str]:
@@ -84,22 +171,40 @@ def requirements(workspace: Workspace) -> dict[str, str]:
     return {"required": "\n".join(lines), "topic": plan.topic}
 
 
-def _lines(workspace: Workspace, item: Placed) -> Iterator[str]:
+def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterator[str]:
     """What the script is told of a file that isn't there as it is to be.
 
     Beside one that somebody edited, what has become of its source since.
     """
-    seen, known = workspace.observed, workspace.record.files if workspace.record else {}
-    last, there = known.get(item.dest, ""), state(item.dest, seen)
-    mode = tightening(item.mode) or "-"
-    if there == item.sum:
+    seen, record = workspace.observed, workspace.record
+    last, there = rules.known(item.dest, seen, record), state(item.dest, seen)
+    wanted, mode, src = item.sum, tightening(item.mode) or "-", item.src
+    if item.action == "template":
+        if item.dest not in texts or not record:
+            return
+        wanted, src = text_sum(texts[item.dest]), f"text_{list(texts).index(item.dest)}"
+        mode = _mode(item)
+        workspace.rendered[item.dest] = rules.ingredients(
+            item, workspace.spec, record, seen.target.name
+        )
+    if there == wanted:
+        workspace.copied[item.dest] = wanted
         return
-    if not there or there == last:
-        yield "\t".join([item.action, last or "-", mode, item.src, item.dest])
-    elif last and item.sum != last and item.action == "copy":
-        beside = item.dest + NEW
-        if state(beside, seen) != item.sum:
-            yield "\t".join([item.action, known.get(beside, "-"), mode, item.src, beside])
+    dest = item.dest
+    if there and there != last and not workspace.request.force:
+        dest = item.dest + NEW
+        if not last or wanted == last or item.action == "symlink" or state(dest, seen) == wanted:
+            return
+        last = rules.known(dest, seen, record)
+    elif workspace.request.force:
+        last = there
+    yield "\t".join([item.action, last or "-", mode, src, dest])
+
+
+def _mode(item: Placed) -> str:
+    """What chmod(1) is told of a rendered file: one with a secret is nobody else's."""
+    mode = item.mode[-3:] or "644"
+    return f"{mode[0]}00" if item.secrets else mode
 
 
 def tightening(mode: str) -> str:
@@ -120,5 +225,6 @@ def _made(workspace: Workspace, answer: list[str]) -> None:
         if done == "made":
             value, _, dest = rest.partition(" ")
             workspace.copied[dest] = links[dest] if value == "->" else value
+            workspace.copied_anew.add(dest)
         elif done == "kept":
             workspace.tell((f"kept as it is: {rest} (the worktree has one itself)",))

@@ -66,6 +66,10 @@ fi
 if [ -n "$settings_text" ]; then put_settings "$settings" "$settings_seen" "$settings_text"; fi
 """
 
+_RECORDED = r"""
+if [ ! -L "$path/.mooring" ]; then rm -f -- "$path/.mooring/provisioned"; fi
+"""
+
 
 @step
 def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
@@ -97,7 +101,7 @@ def session(workspace: Workspace) -> Iterator[PyinfraCommand]:
             told(workspace)(answer)
             workspace.finish(final, "provisioned")
 
-        yield run(workspace, names, _WRITE + finish_script() + REQUIRED, done)
+        yield run(workspace, names, _WRITE + finish_script() + _RECORDED + REQUIRED, done)
     elif workspace.plan.required:
         yield run(workspace, requirements(workspace), REQUIRED)
     elif not workspace.registry.holds(record, workspace.host.name):

@@ -1,0 +1,74 @@
+"""What of a repo needs a person's approval before it has any effect, as a text to read. Pure.
+
+An approval is one of exactly this text, by its digest: whatever changes in it is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .errors import Kind, MooringError, command
+
+if TYPE_CHECKING:
+    from .model import Request
+    from .spec import Spec
+
+NEEDS_IT = ("secrets", "setup")
+"""Keys that stop a run until they are approved; without the others it goes on."""
+
+
+def text(spec: Spec, texts: Mapping[str, bytes]) -> str:
+    """Everything of the repo's that would run or be rendered; '' if there is nothing.
+
+    `texts` are the templates' own, by path.
+    """
+    return "".join(_sections(spec, texts))
+
+
+def stops(spec: Spec) -> bool:
+    """Whether a run has to wait for an approval."""
+    return any(name in spec.to_approve for name in NEEDS_IT) or any(_templates(spec))
+
+
+def digest(text: str) -> str:
+    """What an approval is kept by."""
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def refusal(request: Request, changed: bool) -> MooringError:
+    """Why a run stops that nobody has approved."""
+    again = " any more: it has changed since" if changed else ""
+    what = "the templates, secrets and commands of its repo are not approved"
+    return MooringError(
+        f"Cannot provision {request.topic!r}: {what}{again}",
+        command("mooring", "trust", *request.words, note="shows them, and asks"),
+        kind=Kind.NOT_APPROVED,
+    )
+
+
+def _sections(spec: Spec, texts: Mapping[str, bytes]) -> Iterator[str]:
+    for name, value in spec.to_approve.items():
+        shown = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        yield f"== mooring.yaml: {name}\n{shown}\n\n"
+    for src, dests in sorted(_templates_by_source(spec).items()):
+        found = texts.get(src)
+        body = "(it is not there)\n" if found is None else found.decode("utf-8", "surrogateescape")
+        end = "" if body.endswith("\n") else "\n(no newline at its end)\n"
+        yield f"== {src}, a template for {', '.join(sorted(dests))}\n{body}{end}\n"
+
+
+def _templates_by_source(spec: Spec) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for src, dest in _templates(spec):
+        found.setdefault(src, set()).add(dest)
+    return found
+
+
+def _templates(spec: Spec) -> Iterator[tuple[str, str]]:
+    for rule in spec.rules:
+        if rule.action == "template" and rule.root == "main":
+            yield rule.src, rule.dest

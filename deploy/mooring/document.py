@@ -1,0 +1,141 @@
+"""One YAML file of the format, as types: the repo's, the user's, or a session's overrides."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a rule holds: everything named has to be so."""
+
+    platform: str = ""
+    """As ``uname -s`` of the target says it, in lower case: `linux`, `darwin`."""
+    agent: str = ""
+    ci: bool | None = None
+    """Whether `$CI` is set where the command runs."""
+
+
+class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One untracked file of the main checkout, by name."""
+
+    src: str
+    dest: str = ""
+    mode: str = ""
+    when: When = When()
+    optional: bool = False
+
+
+class Symlink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file or directory of the main checkout that the workspace shares with it."""
+
+    src: str
+    dest: str = ""
+    when: When = When()
+    optional: bool = False
+
+
+class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One file that is rendered for each workspace."""
+
+    src: str
+    dest: str
+    mode: str = ""
+    when: When = When()
+    root: Literal["main", "user"] = "main"
+    """Where `src` is: in the repo, or in the user's config directory."""
+
+
+class FilesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`copy` and `skip`: gitignore patterns; `copy` and `symlink` also single files by name."""
+
+    copy: list[str | Copy] = []
+    template: list[Template] = []
+    symlink: list[str | Symlink] = []
+    skip: list[str] = []
+    required: list[str] = []
+
+
+class ClaudeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Arguments that every start of Claude gets."""
+
+    args: list[str] = []
+
+
+class CacheSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a URL's repo is cloned."""
+
+    filter: str = ""
+    """As ``git clone --filter`` takes it (git-rev-list(1)); '' for all objects."""
+
+
+class CheckoutSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What of the repo is in the worktree."""
+
+    sparse: list[str] = []
+    """Directories, as ``git sparse-checkout set --cone`` takes them; none for everything."""
+    submodules: bool = True
+
+
+class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command whose output is the password or token for the repo's remote."""
+
+    command: list[str]
+    username: str = "x-access-token"
+
+
+class GitSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who commits in a workspace, and with which credential it fetches and pushes."""
+
+    name: str = ""
+    email: str = ""
+    signing_key: str = ""
+    credential: Credential | None = None
+
+
+class AgentSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds for one agent alone."""
+
+    git: GitSpec = GitSpec()
+
+
+class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a secret is to be had; it is fetched when a template is rendered, and kept nowhere."""
+
+    command: list[str] = []
+    """What prints it. A program on `$PATH`, or an absolute path."""
+    env: str = ""
+    """The variable that holds it."""
+    file: str = ""
+    """The file that holds it; `~/` is the home directory."""
+    on: Literal["controller", "target"] = "controller"
+    timeout: int = 30
+    """In seconds."""
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One command of `setup`, as sh(1) reads it."""
+
+    run: str
+    timeout: int = 600
+    """In seconds."""
+
+
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One YAML file of the format; all of it is optional."""
+
+    version: Literal[1] = 1
+    base: str = ""
+    branch: str = ""
+    env: dict[str, str] = {}
+    ports: list[str] = []
+    disposable: list[str] = []
+    files: FilesSpec = FilesSpec()
+    secrets: dict[str, Secret] = {}
+    setup: list[str | Command] = []
+    claude: ClaudeSpec = ClaudeSpec()
+    cache: CacheSpec = CacheSpec()
+    checkout: CheckoutSpec = CheckoutSpec()
+    git: GitSpec = GitSpec()
+    agents: dict[str, AgentSpec] = {}
