@@ -14,7 +14,7 @@ from tests.support import PROJECT, Done, Person, commit, make_repo
 
 LOCAL = PROJECT / "inventories/local.py"
 SECRET = "hunter2-Zq9vX4"
-STEPS = ("Cache", "Claim", "Worktree", "Identity", "Files", "Envrc", "Session")
+STEPS = ("Cache", "Claim", "Worktree", "Identity", "Files", "Envrc", "Setup", "Session")
 
 
 def deploy(

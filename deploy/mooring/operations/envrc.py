@@ -13,6 +13,7 @@ _WRITE = r"""
 find_admin
 if [ -n "$text" ]; then
   case $name in .mooring/*) ;; *) hide "$name" ;; esac
+  ours "$(printf '%s' "$text" | sha)" "$name"
   put "$name" "$known" "$text"
 fi
 if [ -n "$allow" ]; then

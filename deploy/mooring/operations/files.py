@@ -38,14 +38,10 @@ DESTS
   if [ $# -eq 0 ]; then return 0; fi
   _tracked=$(wt_git --literal-pathspecs ls-files -- "$@" | head -n 1)
   if [ -n "$_tracked" ]; then die "Cannot render $_tracked: the repo tracks it"; fi
-  for _name in "$@"; do hide "$_name"; done
+  for _name in "$@"; do mkdirs "$_name"; hide "$_name"; done
   if [ "$(cd -- "$path" && printf '%s\n' "$@" | wt_git check-ignore --stdin | wc -l)" -ne $# ]
   then die "Cannot render $1${2:+, or one of the others}: git could stage it, since a .gitignore" \
     "takes it back from what is ignored"; fi
-}
-ours() { # SUM DEST: should the run end before its record is written, it is known all the same
-  if [ -L .mooring/provisioned ]; then rm -f -- .mooring/provisioned; fi
-  printf '%s  %s\n' "$1" "$2" >>.mooring/provisioned || die "Cannot write .mooring/provisioned"
 }
 template() { # MODE TEXT DEST KNOWN
   _sum=$(printf '%s' "$2" | sha)

@@ -134,6 +134,12 @@ move_stage() { # DEST: the stage becomes it; a symlink there is replaced, never 
   mv -f -- "$stage" "$1" || die "Cannot write $1"
   stage=
 }
+ours() { # SUM DEST: should the run end before its record is written, it is known all the same
+  cd -P -- "$path" || die "Cannot write: there is no $path"
+  mkdirs .mooring/provisioned
+  if [ -L .mooring/provisioned ]; then rm -f -- .mooring/provisioned; fi
+  printf '%s  %s\n' "$1" "$2" >>.mooring/provisioned || die "Cannot write .mooring/provisioned"
+}
 put() { # DEST KNOWN TEXT: the text becomes DEST in the workspace; KNOWN: the sha256 we wrote
   new_stage
   printf '%s' "$3" >"$stage" || die "Cannot write $1"
