@@ -98,7 +98,7 @@ def parse(data: bytes, name: str = "mooring.yaml") -> File:
     Raises MooringError naming the key, its line and the nearest known key. Aliases and tags are
     refused: a few lines of them can stand for gigabytes, or for objects.
     """
-    document, lines = _yaml(data, name)
+    document, lines = plain_yaml(data, name)
     try:
         file = msgspec.convert(document or {}, File)
     except msgspec.ValidationError as error:
@@ -108,7 +108,8 @@ def parse(data: bytes, name: str = "mooring.yaml") -> File:
     return file
 
 
-def _yaml(data: bytes, name: str) -> tuple[Any, dict[str, int]]:
+def plain_yaml(data: bytes, name: str) -> tuple[Any, dict[str, int]]:
+    """A YAML document as plain data, and the line of each `$.path` in it; refused as in `parse`."""
     if not data.strip():
         return {}, {}
     if len(data) > MAX_BYTES:
