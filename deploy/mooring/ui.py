@@ -57,6 +57,15 @@ def age(at: float) -> str:
     return f"{int(seconds)}s"
 
 
+def size(value: float) -> str:
+    """Bytes as a person reads them."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
 def _cell(value: Any, name: str = "") -> str:
     if value is None or value == "":
         return "-"

@@ -37,17 +37,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     left_out = f"without {row['filter']}" if row["filter"] else ""
     note = f"put aside by a repair: {row['broken']}" if row["broken"] else left_out
     fetched = f"{ui.age(row['fetched'])} ago"
-    return {**row, "size": _size(row["size"]), "fetched": fetched, "note": note}
-
-
-def _size(size: int) -> str:
-    """Bytes as a person reads them."""
-    value = float(size)
-    for unit in ("B", "KB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+    return {**row, "size": ui.size(row["size"]), "fetched": fetched, "note": note}
 
 
 @cache.command()
