@@ -29,14 +29,16 @@ def rendered(entries: Entries) -> str:
 
 
 def added(data: bytes, entries: Entries) -> bytes:
-    """A mooring.yaml with these entries too. Raises MooringError where that can't be done safely.
+    """A mooring.yaml with these entries too, those that it has already left out.
 
-    Of the file, lists and mappings in block and in flow style can be added to.
+    Lists and mappings in block and in flow style can be added to. Raises MooringError where it
+    can't be done safely.
     """
     before = parse(data)
-    wanted = parse(rendered(entries).encode())
+    lacking = {action: _lacking(before, action, items) for action, items in entries.items()}
+    wanted = parse(rendered(lacking).encode())
     try:
-        text = _edited(data.decode("utf-8-sig"), {k: list(v) for k, v in entries.items() if v})
+        text = _edited(data.decode("utf-8-sig"), {k: v for k, v in lacking.items() if v})
         after = parse(text.encode())
     except (MooringError, _ShapeError, UnicodeError):
         raise _refusal() from None
@@ -49,6 +51,13 @@ def added(data: bytes, entries: Entries) -> bytes:
     if after != msgspec.structs.replace(before, files=merged):
         raise _refusal()
     return text.encode()
+
+
+def _lacking(file: Any, action: str, items: Sequence[Entry]) -> list[Entry]:
+    """The entries that a parsed file doesn't have word for word."""
+    read = getattr(parse(rendered({action: items}).encode()).files, action) if items else []
+    there = getattr(file.files, action) if items else []
+    return [entry for entry, meant in zip(items, read, strict=True) if meant not in there]
 
 
 class _ShapeError(Exception):

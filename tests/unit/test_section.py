@@ -89,6 +89,13 @@ def test_the_rest_stays(before: str, after: str) -> None:
     assert added(before.encode(), {"skip": ["x"]}).decode() == after
 
 
+def test_what_is_there_is_not_added_again() -> None:
+    once = added(b"# mine\n", NEW)
+    assert added(once, NEW) == once
+    both = added(b"files: {skip: ['*.log', '/x']}\n", NEW)
+    assert parse(both).files.skip == ["*.log", "/x"]
+
+
 @pytest.mark.parametrize("text", ["base: main\n...\n", "? base\n: main\n...\n# end\n"])
 def test_what_cannot_be_edited_is_refused(text: str) -> None:
     with pytest.raises(MooringError, match="cannot be edited safely"):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import click
 
 from .. import ui
@@ -80,3 +84,71 @@ def refresh(
             ui.answer(path)
     else:
         ui.narrate(f"{wanted.topic}: unchanged")
+
+
+_repo_option = click.option(
+    "--repo", metavar="PATH", help="Which repo: $WORK_REPO, or the one you stand in."
+)
+_write_option = click.option("--write", is_flag=True, help="Add what is proposed to mooring.yaml.")
+
+
+@files.command()
+@_repo_option
+@_write_option
+@json_option
+def audit(repo: str | None, write: bool, as_json: bool) -> None:
+    """Propose a `files` section for what git does not have in your main checkout."""
+    import msgspec
+
+    from ..commands import audit as command
+
+    found = command.audit(repo, ui.narrate)
+    if as_json:
+        ui.answer_json(msgspec.to_builtins(found))
+    elif found.rows:
+        ui.table(
+            [_row(msgspec.to_builtins(row)) for row in found.rows],
+            ("path", "category", "size", "action", "reason"),
+        )
+    _add(found.files, found.notes, Path(found.checkout) if write else None, quiet=as_json)
+
+
+@files.command(name="import")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@_repo_option
+@_write_option
+@json_option
+def import_(path: Path, repo: str | None, write: bool, as_json: bool) -> None:
+    """Turn another tool's list of files into a `files` section.
+
+    PATH is a .worktreeinclude, a list of paths, ACTION:SOURCE:DEST lines, a YAML file with copy,
+    template and symlink, or a directory of *.template files.
+    """
+    from ..commands import audit as command
+    from ..commands import imports
+
+    listed = imports.imported(path, repo)
+    if as_json:
+        ui.answer_json({"files": listed.entries(), "notes": listed.notes})
+    checkout = command.checkout_of(repo) if write else None
+    _add(listed.entries(), listed.notes, checkout, quiet=as_json)
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    many = f" in {row['files']} files" if row["path"].endswith("/") else ""
+    return {**row, "size": ui.size(row["size"]) + many}
+
+
+def _add(entries: Any, notes: Iterable[str], checkout: Path | None, *, quiet: bool) -> None:
+    """Print a proposal, and add it to the mooring.yaml of a checkout if there is one to add to."""
+    from ..commands import spec_file
+    from ..section import rendered
+
+    if entries and not quiet:
+        ui.answer(f"\n{rendered(entries)}".rstrip("\n"))
+    for note in notes:
+        ui.narrate(note)
+    if not entries:
+        ui.narrate("there is nothing to add to `files` in mooring.yaml")
+    elif checkout:
+        ui.narrate(f"wrote {spec_file.write(checkout, entries)}")
