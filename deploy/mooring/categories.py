@@ -25,6 +25,8 @@ MANY = 200
 """Files that one entry of `copy` brings at most: each is compared at every run."""
 LARGE = 50_000_000
 """Bytes that it brings at most."""
+FEW = 5
+"""Rows that are worth reading one by one."""
 
 # fmt: off
 CATEGORIES: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
@@ -113,6 +115,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What to ignore first, as a line of a .gitignore."""
 
 
+@cache
 def kind(path: str) -> tuple[str, str, str]:
     """Category, action and reason of a path, which ends with `/` if it is a directory's."""
     for spec, (category, _, action, reason) in _compiled():
@@ -204,6 +207,25 @@ def _entry(found: Found, action: str) -> Entry:
 def _anchored(path: str) -> str:
     """The pattern of gitignore(5) for this path alone."""
     return "/" + re.sub(r"[*?\[]| (?=/?$)", r"\\\g<0>", path)
+
+
+def folded(rows: Iterable[Row]) -> list[Row]:
+    """The rows for a person: of many files in one directory with which nothing is to do, one."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        top, inside, _ = row.path.partition("/")
+        many = inside and row.action == "nothing" and not row.hint and not row.path.endswith("/")
+        key = (top, row.category, row.reason) if many else (row.path, row.category, "")
+        groups.setdefault(key, []).append(row)
+    return [one for group in groups.values() for one in _fold(group)]
+
+
+def _fold(rows: list[Row]) -> list[Row]:
+    if len(rows) < FEW:
+        return rows
+    path = rows[0].path.partition("/")[0] + "/..."
+    size, files = (sum(column) for column in zip(*((r.size, r.files) for r in rows), strict=True))
+    return [msgspec.structs.replace(rows[0], path=path, size=size, files=files)]
 
 
 def compiled(rules: Iterable[Rule]) -> list[tuple[Any, Rule]]:

@@ -312,3 +312,12 @@ def test_a_list_that_cannot_be_read(person: Person, main: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "Cannot read list line 2: '../x' leaves the repo" in done.stderr
     assert not (main / "mooring.yaml").exists()
+
+
+def test_many_files_are_one_line_for_a_person(person: Person, main: Path) -> None:
+    for number in range(9):
+        (main / f"app/new{number}.py").touch()
+    assert len([path for path in audit(person, main)["rows"] if path.startswith("app/new")]) == 9
+    table = person.mooring("files", "audit", cwd=main).stdout
+    assert "app/new" not in table
+    assert "0 B in 9 files" in next(line for line in table.splitlines() if "app/..." in line)

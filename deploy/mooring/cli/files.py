@@ -100,6 +100,7 @@ def audit(repo: str | None, write: bool, as_json: bool) -> None:
     """Propose a `files` section for what git does not have in your main checkout."""
     import msgspec
 
+    from ..categories import folded
     from ..commands import audit as command
 
     found = command.audit(repo, ui.narrate)
@@ -107,7 +108,7 @@ def audit(repo: str | None, write: bool, as_json: bool) -> None:
         ui.answer_json(msgspec.to_builtins(found))
     elif found.rows:
         ui.table(
-            [_row(msgspec.to_builtins(row)) for row in found.rows],
+            [_row(msgspec.to_builtins(row)) for row in folded(found.rows)],
             ("path", "category", "size", "action", "reason"),
         )
     _add(found.files, found.notes, Path(found.checkout) if write else None, quiet=as_json)
@@ -135,7 +136,7 @@ def import_(path: Path, repo: str | None, write: bool, as_json: bool) -> None:
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
-    many = f" in {row['files']} files" if row["path"].endswith("/") else ""
+    many = f" in {row['files']} files" if row["files"] > 1 else ""
     return {**row, "size": ui.size(row["size"]) + many}
 
 
