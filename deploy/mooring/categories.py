@@ -171,7 +171,10 @@ def proposed(found: Found, rules: Iterable[tuple[Any, Rule]] = ()) -> Row:
 def _shown(found: Found, category: str, action: str, reason: str) -> Row:
     """Of a path that git shows: it is never brought, and should be ignored or committed."""
     if found.secret or category == SECRETS:
-        why, hint = f"git shows it, a commit would publish it: {reason}", True
+        why, hint = (
+            f"git shows it, a commit would publish it: {reason}",
+            kind(found.path)[0] != OTHER,
+        )
     elif action in ("copy", "symlink", "template"):
         why, hint = f"git shows it: to {action} it, ignore it first; {reason}", True
     else:
@@ -210,22 +213,29 @@ def _anchored(path: str) -> str:
 
 
 def folded(rows: Iterable[Row]) -> list[Row]:
-    """The rows for a person: of many files in one directory with which nothing is to do, one."""
+    """The rows for a person: of many alike with which nothing is to do, one."""
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        top, inside, _ = row.path.partition("/")
-        many = inside and row.action == "nothing" and not row.hint and not row.path.endswith("/")
-        key = (top, row.category, row.reason) if many else (row.path, row.category, "")
-        groups.setdefault(key, []).append(row)
-    return [one for group in groups.values() for one in _fold(group)]
+        alike = row.action == "nothing" and not row.hint
+        label = _label(row.path) if alike else row.path
+        groups.setdefault((label, row.category, row.reason), []).append(row)
+    found = [one for (label, *_), group in groups.items() for one in _fold(label, group)]
+    return sorted(found, key=lambda row: row.path)
 
 
-def _fold(rows: list[Row]) -> list[Row]:
+def _label(path: str) -> str:
+    """What many are called together: directories of one name, or what is in one directory."""
+    if path.endswith("/"):
+        return f"**/{path.rstrip('/').rpartition('/')[2]}/"
+    top, inside, _ = path.partition("/")
+    return f"{top}/..." if inside else path
+
+
+def _fold(label: str, rows: list[Row]) -> list[Row]:
     if len(rows) < FEW:
         return rows
-    path = rows[0].path.partition("/")[0] + "/..."
     size, files = (sum(column) for column in zip(*((r.size, r.files) for r in rows), strict=True))
-    return [msgspec.structs.replace(rows[0], path=path, size=size, files=files)]
+    return [msgspec.structs.replace(rows[0], path=label, size=size, files=files)]
 
 
 def compiled(rules: Iterable[Rule]) -> list[tuple[Any, Rule]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..categories import MANY, Found, kind, unit, wants_content
+from ..categories import LARGE, MANY, Found, kind, unit, wants_content
 from ..claude import safely
 from ..errors import MooringError
 from ..secretish import LIMIT, found
@@ -101,7 +101,8 @@ def _one(now: _Look, name: str, ignored: bool, paths: list[str]) -> Iterator[Fou
     if os.path.lexists(now.checkout / name / ".git"):
         problem = "a repo of its own"
     yield Found(path=name, ignored=ignored, size=size, files=files, problem=problem)
-    if paths == [name] and not problem and kind(name)[1] == "copy" and files <= MANY:
+    small = files <= MANY and size <= LARGE
+    if paths == [name] and not problem and small and kind(name)[1] == "copy":
         for path in filter(carried, _below(now.checkout, name)):
             yield from (one for one in _file(now, path, ignored) if one.secret)
 
