@@ -260,4 +260,6 @@ def _shown(text: str) -> str:
 
 
 def _error(name: str, line: int, problem: str) -> MooringError:
-    return MooringError(f"Cannot read {name} line {line}: {problem}")
+    return MooringError(
+        f"Cannot read {name} line {line}: {problem}", "docs/files.md has every format"
+    )

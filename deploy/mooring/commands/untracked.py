@@ -54,7 +54,7 @@ def look(checkout: Path, git_dir: str, report: Report) -> Untracked:
     """
     now = _Look(checkout, report, last=time.monotonic())
     groups: dict[tuple[str, bool], list[str]] = {}
-    for path, ignored in _listed(checkout, git_dir):
+    for path, ignored in _listed(now, git_dir):
         if carried(path):
             groups.setdefault((unit(path), ignored), []).append(path)
         else:
@@ -72,17 +72,18 @@ def carried(path: str) -> bool:
     return is_inside(path.rstrip("/")) and '"' not in path and path.isprintable()
 
 
-def _listed(checkout: Path, git_dir: str) -> Iterator[tuple[str, bool]]:
+def _listed(now: _Look, git_dir: str) -> Iterator[tuple[str, bool]]:
     """Paths, and whether git ignores each; an ignored directory is one, with a `/` at its end."""
     argv = ["git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    argv += [f"--git-dir={git_dir}", f"--work-tree={checkout}", "status", "--porcelain=v1", "-z"]
-    argv += ["--no-renames", "--ignore-submodules=all"]
+    argv += [f"--git-dir={git_dir}", f"--work-tree={now.checkout}", "status", "--porcelain=v1"]
+    argv += ["-z", "--no-renames", "--ignore-submodules=all"]
     argv += ["--untracked-files=all", "--ignored=matching"]
     env = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
-    done = subprocess.run(argv, cwd=checkout, env=env, capture_output=True, check=False)
+    done = subprocess.run(argv, cwd=now.checkout, env=env, capture_output=True, check=False)
+    said = done.stderr.decode("utf-8", "replace").splitlines()
     if done.returncode:
-        reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise MooringError(f"Cannot list the files of {checkout}: {''.join(reason[:1])!a}")
+        raise MooringError(f"Cannot list the files of {now.checkout}: {''.join(said[-1:])!a}")
+    now.notes += [f"git says: {line!a}" for line in said]  # of directories that it can't read
     for entry in done.stdout.split(b"\0"):
         if entry[:3] in (b"?? ", b"!! "):
             yield entry[3:].decode("utf-8", "surrogateescape"), entry[:2] == b"!!"
