@@ -18,13 +18,15 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One untracked file of the main checkout, by name."""
+    """One untracked file or directory of the main checkout, by name."""
 
     src: str
     dest: str = ""
     mode: str = ""
     when: When = When()
     optional: bool = False
+    clone: Literal["", "hardlink"] = ""
+    """`hardlink`: the files are those of the main checkout, under another name (cp -l)."""
 
 
 class Symlink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -97,5 +97,6 @@ def provisioned(observed: Observed) -> frozenset[str]:
         if value in (present.get(path), there.get(f"here:{path}"))
     }
     same |= {path for path, value in observed.files.provisioned if present.get(path) == value}
+    same |= {path for path, value in sources.items() if present.get(path) == value}
     again = {path for path in record.files if present.get(path) in sources.values()}
     return frozenset({*same, *again, *KEPT})

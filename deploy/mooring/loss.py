@@ -81,11 +81,15 @@ def losses(scan: str, ours: frozenset[str]) -> list[Loss]:
     if not lines or lines[-1] != "end":
         raise MooringError("Cannot judge the worktree: looking at it was cut short")
     found = [_loss(line, ()) for line in lines[:-1]]
-    return [loss for loss in found if loss and not (_is_file(loss) and loss.path in ours)]
+    whole = tuple(path for path in ours if path.endswith("/"))
+    return [loss for loss in found if loss and not _is_ours(loss, ours, whole)]
 
 
-def _is_file(loss: Loss) -> bool:
-    return loss.kind in ("untracked", "ignored") and not loss.inside
+def _is_ours(loss: Loss, ours: frozenset[str], whole: tuple[str, ...]) -> bool:
+    """Whether it is a file of ours, or in one of the directories that are."""
+    if loss.kind not in ("untracked", "ignored") or loss.inside:
+        return False
+    return loss.path in ours or loss.path.startswith(whole)
 
 
 def _loss(line: str, inside: tuple[str, ...]) -> Loss | None:

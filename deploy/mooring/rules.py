@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -44,6 +45,7 @@ class Placed(msgspec.Struct, frozen=True):
     rule: Rule
     text: str = ""
     """Of a template, that."""
+    clone: str = ""
     secrets: tuple[str, ...] = ()
     """The names of those that it asks for."""
 
@@ -100,7 +102,9 @@ def _templates(spec: Spec, observed: Observed) -> Iterator[Placed]:
             )
         text = _text(rule, spec, observed)
         secrets = tuple(sorted(templates.needed(text, rule.src, names, spec.secrets).secrets))
-        item = Placed("template", rule.src, rule.dest, rule.mode, "", rule, text, secrets)
+        item = Placed(
+            "template", rule.src, rule.dest, rule.mode, "", rule, text=text, secrets=secrets
+        )
         record = observed.record
         same = record and record.rendered.get(rule.dest) == ingredients(
             item, spec, record, observed.target.name
@@ -163,11 +167,47 @@ def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed
             if problem == _SHOWN:
                 notes[-1] += f"\nhint: {command('echo', f'/{path}')} >> .gitignore"
             continue
-        for rule in named.get(path) or patterns[-1:]:
-            yield Placed("copy", path, rule.dest or path, rule.mode, files.sources[path], rule)
+        for rule in _named(path, named) or patterns[-1:]:
+            yield _copy(path, rule, files.sources[path])
     for name, of_name in named.items():
-        if name not in files.matched and not any(rule.optional for rule in of_name):
+        found = any(_is_in(path, name) for path in files.matched)
+        if not found and not any(rule.optional for rule in of_name):
             notes.append(f"not copied: {name} (the main checkout has no such untracked file)")
+
+
+def _named(path: str, named: Mapping[str, list[Rule]]) -> list[Rule]:
+    """The rules that name the path, or a directory that it is in."""
+    return [rule for name, rules in named.items() if _is_in(path, name) for rule in rules]
+
+
+def _is_in(path: str, name: str) -> bool:
+    return path == name or path.startswith(f"{name}/")
+
+
+def _copy(path: str, rule: Rule, source: str) -> Placed:
+    if rule.mode and path.endswith("/"):
+        raise MooringError(
+            f"Cannot copy {path} with mode {rule.mode}: that is for files ({rule.where})"
+        )
+    dest = rule.dest + path[len(rule.src) :] if rule.dest else path
+    mode = "" if source.startswith("-> ") else rule.mode
+    return Placed("copy", path, dest, mode, source, rule, clone=rule.clone)
+
+
+def directories(spec: Spec, items: Iterable[Placed]) -> list[tuple[str, str]]:
+    """The directories that were selected as such, of which only files are placed: (src, dest)."""
+    matcher = _Matcher(rule for rule in spec.rules if rule.action == "copy" and not rule.dest)
+    found: dict[tuple[str, str], None] = {}
+    for item in items:
+        if item.action != "copy" or item.src.endswith("/"):
+            continue
+        if item.rule.dest and item.src != item.rule.src:
+            found[item.rule.src, item.rule.dest] = None
+        elif not item.rule.dest:
+            above = accumulate(item.src.split("/")[:-1], lambda path, name: f"{path}/{name}")
+            top = next((path for path in above if matcher.of(f"{path}/")), "")
+            found |= {(top, top): None} if top else {}
+    return list(found)
 
 
 def _links(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
@@ -215,6 +255,8 @@ def _edited(chosen: list[Placed], observed: Observed) -> Iterator[str]:
         if there and there not in (item.sum, last):
             newer = last and last != item.sum and item.action != "symlink"
             also = f"; what its source is now: {item.dest}{NEW}" if newer else ""
+            if newer and item.dest.endswith("/"):
+                also = "; its source has changed since: --force takes that, and keeps a copy"
             yield f"kept as it is: {item.dest} (it was edited in the workspace{also})"
 
 
@@ -273,8 +315,10 @@ _SHOWN = "git would show it"
 
 
 def _no_copy(path: str, observed: Observed) -> str:
-    if path.startswith('"') or not is_inside(path):
+    if path.startswith('"') or not is_inside(path.removesuffix("/")):
         return "its name cannot be carried safely"
+    if path in observed.files.outside:
+        return f"this leads out of the repo: {observed.files.outside[path]}"
     if path not in observed.files.sources:
         return "it is not a plain file"
     if path not in observed.files.ignored:

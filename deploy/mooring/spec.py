@@ -78,6 +78,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A path in the main checkout; of a pattern, that."""
     root: str = "main"
     """Where `src` is: `main` or `user` (see document.Template)."""
+    clone: str = ""
+    """How a `copy` is made (see document.Copy)."""
     dest: str = ""
     """Its path in the workspace; '' for a pattern: each file keeps its own."""
     mode: str = ""
@@ -121,7 +123,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     def watched(self) -> tuple[str, ...]:
         """What the probe says of, or for `text:` says.
 
-        `main:` and `text:` are paths of the repo, `here:` of the workspace.
+        `main:` and `text:` are paths of the repo, `here:` of the workspace; `skip:` are patterns
+        that no directory may hold which is brought as a whole.
         """
         names = []
         for rule in self.rules:
@@ -129,6 +132,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
                 names += [f"main:{rule.src}", f"here:{rule.dest}"]
             elif rule.action == "template":
                 names += [f"here:{rule.dest}", *_text(rule)]
+        names += [f"skip:{rule.src}" for rule in self.rules if rule.action == "skip"]
         return _unique([*names, *(f"here:{path}" for path in self.required)])
 
 
@@ -215,6 +219,7 @@ def _rules(layers: Layers) -> Iterator[Rule]:
                         dest=entry.dest or entry.src,
                         root=entry.root if isinstance(entry, Template) else "main",
                         mode="" if isinstance(entry, Symlink) else entry.mode,
+                        clone=getattr(entry, "clone", ""),
                         optional=not isinstance(entry, Template) and entry.optional,
                         where=where,
                         override=own,

@@ -9,7 +9,101 @@ import msgspec
 
 from ..script import content
 
-FRAGMENT = r"""
+MANY = 200
+"""Files in a directory, above which it is one thing: copied, compared and kept as a whole."""
+
+TREE = r"""
+tree_sum() { # DIR: a digest of what is in it: names, modes, links; of files also sizes and times
+  if find "$1" -prune -printf '' 2>/dev/null; then
+    (cd -- "$1" && find . -type f -printf '%m %s %T@ %p\n' -o -printf '%m %y %l %p\n')
+  else # no GNU find: the contents themselves
+    (cd -- "$1" && { find . ! -type f -print; find . -type f -exec sha256sum {} + 2>/dev/null ||
+      find . -type f -exec shasum -a 256 {} +; })
+  fi | sort | sha
+}
+"""
+
+FRAGMENT = TREE + f"many={MANY}\n"
+FRAGMENT += r"""
+units() { # LISTED: the same with one line for each directory of many files that patterns select
+  set -- "$1"
+  while IFS= read -r _line; do if [ -n "$_line" ]; then set -- "$@" --exclude="$_line"; fi
+  done <<PATTERNS
+$include
+PATTERNS
+  _given=$1
+  shift
+  _dirs=$(main_git -c core.quotePath=false ls-files --others --ignored --directory "$@" |
+    grep '/$')
+  set --
+  while IFS= read -r _line; do
+    case $_line in skip:*) set -- "$@" --exclude="${_line#skip:}" ;; esac
+  done <<WATCHED
+$watched
+WATCHED
+  _skipped=
+  if [ $# -gt 0 ]; then
+    _skipped=$(main_git -c core.quotePath=false ls-files --others --ignored "$@"); fi
+  printf '%s\n' "$_dirs" = "$_skipped" = "$_given" | awk -v many="$many" '
+    function unit(path,   part, count, i, at) {
+      count = split(path, part, "/")
+      for (i = 1; i < count; i++) { at = at part[i] "/"; if (at in whole) return at }
+      return ""
+    }
+    $0 == "=" { step++; next }
+    step == 0 { whole[$0]; next }
+    step == 1 { at = unit($0); if (at != "") delete whole[at]; next }
+    { of[++lines] = unit(substr($0, 4)); line[lines] = $0
+      if (of[lines] == "") next
+      count[of[lines]]++
+      if (substr($0, 1, 2) != "!!") shown[of[lines]] }
+    END { for (i = 1; i <= lines; i++) {
+      at = of[i]
+      if (at == "" || count[at] <= many || at in shown) print line[i]
+      else if (!(at in said)) { said[at]; print "!! " at } } }'
+}
+whole() { # PATHS: whether one of them is a directory's: it ends with /
+  case "$1
+" in *"/
+"*) ;; *) return 1 ;; esac
+}
+trees() { # PATHS: of directories' their digests, as sha256sum lines
+  if ! whole "$1"; then return 0; fi
+  printf '%s\n' "$1" | while IFS= read -r _path; do
+    case $_path in */)
+      if [ -d "${_path%/}" ] && [ ! -L "${_path%/}" ]; then
+        printf '%s  %s\n' "$(tree_sum "${_path%/}")" "$_path"; fi ;;
+    esac
+  done
+}
+links() { # of the paths it reads those of symlinks, with where they lead
+  while IFS= read -r _path; do
+    if [ -L "$_path" ]; then
+      _to=$(readlink -- "$_path")
+      printf '%s\t-> %s\n' "$_path" "$(printf '%s' "$_to" | tr '\n\t' '  ')"; fi
+  done
+}
+outside() { # of the paths it reads those that are, or have, a symlink that leaves the checkout
+  while IFS= read -r _path; do
+    case $_path in
+      */) find "${_path%/}" -type l -exec sh -c 'for _l; do
+        printf "%s\t%s\t%s\n" "$0" "$_l" "$(readlink -- "$_l" | head -n 1)"; done' "$_path" {} + ;;
+      *) if [ -L "$_path" ]; then
+        printf '%s\t%s\t%s\n' "$_path" "$_path" "$(readlink -- "$_path" | head -n 1)"; fi ;;
+    esac
+  done | awk -F '\t' -v top="$checkout/" '
+    { depth = split($2, part, "/") - 1; bad = 0
+      if (substr($3, 1, 1) == "/") bad = (index($3 "/", top) != 1 || $3 ~ /(^|\/)\.\.(\/|$)/)
+      else {
+        count = split($3, part, "/")
+        for (i = 1; i <= count; i++) {
+          if (part[i] == "..") depth--
+          else if (part[i] != "" && part[i] != ".") depth++
+          if (depth < 0) bad = 1
+        }
+      }
+      if (bad && !($1 in said)) { said[$1]; print $1 "\t" $2 } }'
+}
 listed() { # FILE...: untracked files that the patterns select, and FILEs, as git status has them
   while IFS= read -r _line; do
     case $_line in '') continue ;;
@@ -103,9 +197,14 @@ probe_files() {
     _own=$(printf '%s\n' "$@")
     say own "$_own"
     _listed=$(listed "$@")
+    if [ "${#_listed}" -gt "$((many * 5))" ]; then _listed=$(units "$_listed"); fi
     say listed "$_listed"
     _wanted=$(printf '%s\n' "$_listed" | sed 's/^...//')
-    say sources "$(printf '%s\n' "$_wanted" | sums)"
+    say sources "$(printf '%s\n' "$_wanted" | sums; trees "$_wanted")"
+    _links=$(printf '%s\n' "$_wanted" | links)
+    say source_links "$_links"
+    if [ -n "$_links" ] || whole "$_wanted"; then
+      say outside "$(printf '%s\n' "$_wanted" | outside)"; fi
     texts
   fi
   _identity=${record%.json}.gitconfig
@@ -115,13 +214,15 @@ probe_files() {
       "${XDG_CONFIG_HOME:-$HOME/.config}/git/config"
   then say identity "$(sha <"$_identity")"; fi
   if [ -d "$path" ] && cd -- "$path"; then
-    say present "$({
+    _present=$({
       printf '%s\n' "$watched" | sed -n 's/^here://p'
       printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
         .mooring/workspace .mooring/session-prompt.md .mooring/claude-settings.json \
         .mooring/.gitignore
       if [ -n "$record" ]; then entries files "$record" | sed 'p;s/$/.mooring-new/'; fi
-    } | sums)"
+    })
+    say present "$(printf '%s\n' "$_present" | sums; trees "$_present")"
+    say present_links "$(printf '%s\n' "$_present" | links)"
     for _name in .session-context.md .mooring/session-context.md; do
       if [ -f "$_name" ] && [ ! -L "$_name" ]; then
         say heads "$(head_of "$_name" | sha)  $_name"; fi
@@ -141,13 +242,19 @@ probe_files() {
 
 
 class Files(msgspec.Struct, frozen=True, kw_only=True):
-    """Paths are relative to the main checkout (`matched`, `sources`) or the workspace."""
+    """Paths are relative to the main checkout (`matched`, `sources`) or the workspace.
+
+    One that ends with `/` stands for a directory of many files, its sum for all that is in it.
+    """
 
     include: tuple[str, ...]
     """The patterns that `matched` was listed for."""
     matched: tuple[str, ...]
     sources: dict[str, str]
-    """sha256 of each matched path that is a plain file."""
+    """sha256 of each matched path that is a plain file or directory; of a symlink `-> ` and where
+    it leads."""
+    outside: dict[str, str]
+    """Matched paths that are, or have, a symlink which leaves the checkout, with that symlink."""
     ignored: frozenset[str]
     """Matched paths that git ignores; any other would show in `git status`."""
     visible: frozenset[str]
@@ -176,17 +283,19 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
     listed = {line[3:]: line[:2] for line in _lines(said.get("listed", ""))}
     ignored = frozenset(path for path, mark in listed.items() if mark == "!!")
     matched = tuple(path for path in listed if path not in own or selects(include, path))
-    sources = _sums(said.get("sources", ""))
+    sources = {**_sums(said.get("sources", "")), **_columns(said.get("source_links", ""))}
+    present = _sums("\n".join([said.get("present", ""), *heads]))
     return Files(
         include=include,
         matched=matched,
         sources={path: value for path, value in sources.items() if path in matched},
+        outside=_columns(said.get("outside", "")),
         ignored=ignored,
         visible=frozenset(own) - ignored,
-        present=_sums("\n".join([said.get("present", ""), *heads])),
+        present={**_columns(said.get("present_links", "")), **present},
         identity=said.get("identity", ""),
         watched=_lines(said.get("watched", "")),
-        there=dict(line.split("\t", 1) for line in _lines(said.get("there", ""))),
+        there=_columns(said.get("there", "")),
         texts=_texts(said),
         provisioned=frozenset(_pairs(said.get("provisioned", ""))),
         setup=frozenset(_lines(said.get("setup", ""))),
@@ -224,6 +333,11 @@ def selects(patterns: Iterable[str], path: str) -> bool:
 
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(line for line in text.split("\n") if line)
+
+
+def _columns(text: str) -> dict[str, str]:
+    """Lines of a name and a value with a tab between."""
+    return dict(line.split("\t", 1) for line in _lines(text))
 
 
 def _sums(text: str) -> dict[str, str]:

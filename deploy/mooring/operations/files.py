@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pyinfra.api.command import PyinfraCommand
 
 from .. import rules
+from ..facts.files import TREE
 from ..handle import Workspace, text_sum
 from ..rules import NEW, Placed, state
 from .secrets import secrets
@@ -57,9 +58,19 @@ template() { # MODE TEXT DEST KNOWN
   move_stage "$3"
   echo "made $_sum $3"
 }
-copied() { # MODE SRC DEST KNOWN
-  if [ -f "$checkout/$2" ] && [ ! -L "$checkout/$2" ]; then :
-  else die "Cannot copy $2: it is gone from $checkout"; fi
+copied() { # MODE SRC DEST KNOWN: a file, or a symlink
+  if [ -L "$checkout/$2" ]; then
+    _sum="-> $(readlink -- "$checkout/$2")"
+    if same "$3" "$_sum" "$4"; then return 0; fi
+    if [ "$2" != "$3" ]; then hide "$3"; fi
+    save "$3"
+    new_stage
+    rm -f -- "$stage" && cp -pP -- "$checkout/$2" "$stage" || die "Cannot copy $2 to $3"
+    move_stage "$3"
+    echo "made -> $3"
+    return 0
+  fi
+  [ -f "$checkout/$2" ] || die "Cannot copy $2: it is gone from $checkout"
   _sum=$(sha <"$checkout/$2")
   if same "$3" "$_sum" "$4"; then return 0; fi
   if [ "$2" != "$3" ]; then hide "$3"; fi
@@ -70,6 +81,58 @@ copied() { # MODE SRC DEST KNOWN
   ours "$_sum" "$3"
   move_stage "$3"
   echo "made $_sum $3"
+}
+tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
+  _src=$checkout/${2%/} _dest=${3%/}
+  if [ ! -d "$_src" ] || [ -L "$_src" ]; then die "Cannot copy $2: it is gone from $checkout"; fi
+  if [ -e "$_dest" ] || [ -L "$_dest" ]; then
+    if [ ! -d "$_dest" ] || [ -L "$_dest" ]; then echo "kept $3"; return 0; fi
+    _there=$(tree_sum "$_dest")
+    if [ "$_there" = "$(tree_sum "$_src")" ]; then echo "made $_there $3"; return 0; fi
+    if [ "$_there" != "$4" ]; then echo "kept $3"; return 0; fi
+  fi
+  if [ "$2" != "$3" ]; then hide "$_dest"; fi
+  for _left in .mooring/.stage.*; do # of runs that died
+    _pid=${_left#.mooring/.stage.}
+    if [ -d "$_left" ] && ! kill -0 "${_pid%.old}" 2>/dev/null; then
+      chmod -R u+rwX -- "$_left"; rm -rf -- "$_left"; fi
+  done
+  new_stage
+  rm -f -- "$stage" && mkdir -m 700 -- "$stage" || die "Cannot write to $path/.mooring"
+  _how=-a
+  case $1 in hardlink) _how=-al ;;
+    *) case $(cp --help 2>&1) in *--reflink*) _how='-a --reflink=auto' ;; esac ;; esac
+  _total=$(find "$_src" | wc -l)
+  _said=$({ { find "$_src" -mindepth 1 -maxdepth 1 -print0 |
+    xargs -0 -n 20 -P 4 sh -c "cp -v $_how -- \"\$@\" \"\$0\"" "$stage" 2>&3 ||
+    echo '!failed'; } | awk -v total="$_total" -v progress="$progress" '
+      $0 == "!failed" { failed = 1 }
+      ++done % 500 == 0 { printf "Copying files: %d%% (%d/%d)\n", done * 100 / total, done, total \
+        >progress; fflush(progress) }
+      END { exit failed }'; } 3>&1) ||
+    die "Cannot copy $2 to $3: $(printf '%s\n' "$_said" | head -n 1)"
+  (cd -- "$_src" && tar -cf - --no-recursion .) | (cd -- "$stage" && tar -xpf -) &&
+    touch -r "$_src" -- "$stage" ||
+    die "Cannot copy $2 to $3"
+  _sum=$(tree_sum "$stage")
+  ours "$_sum" "$3"
+  mkdirs "$_dest"
+  if [ -d "$_dest" ]; then
+    if [ -n "$force" ]; then
+      _saved=.mooring/saved/$(printf '%s' "$_dest" | tr / _).$now
+      mkdirs "$_saved"
+      mv -- "$_dest" "$_saved" && echo "saved $3 as $_saved" || die "Cannot save $3 first"
+    else mv -- "$_dest" "$stage.old" || die "Cannot replace $3"; fi
+  fi
+  mv -- "$stage" "$_dest" || die "Cannot write $3"
+  rm -rf -- "$stage.old"
+  stage=
+  echo "made $_sum $3"
+}
+empty() { # SRC DEST: the directories in SRC that nothing is in
+  find "$checkout/$1" -type d 2>/dev/null | while IFS= read -r _dir; do
+    if [ -z "$(ls -A -- "$_dir")" ]; then mkdirs "$2${_dir#"$checkout/$1"}/."; fi
+  done
 }
 linked() { # SRC DEST KNOWN
   if same "$2" "-> $checkout/$1" "$3"; then return 0; fi
@@ -88,6 +151,8 @@ while IFS='	' read -r action known mode src dest; do
   case $action in
     template) eval "template \"\$mode\" \"\$$src\" \"\$dest\" \"\$known\"" ;;
     copy) copied "$mode" "$src" "$dest" "$known" ;;
+    dirs) empty "$src" "$dest" ;;
+    tree | hardlink) tree "$action" "$src" "$dest" "$known" ;;
     symlink) linked "$src" "$dest" "$known" ;;
   esac
 done <<FILES
@@ -119,6 +184,8 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
     texts = _rendered(workspace, stale)
     lines = [line for item in plan.files for line in _lines(workspace, item, texts)]
     if lines:
+        spec = workspace.spec
+        lines += [f"dirs\t-\t-\t{src}\t{dest}" for src, dest in rules.directories(spec, plan.files)]
         names = {
             "checkout": plan.checkout,
             "files": "\n".join(lines),
@@ -127,7 +194,8 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
             "now": str(int(time.time())),
             **{f"text_{index}": text for index, text in enumerate(texts.values())},
         }
-        yield run(workspace, names, _FILES, lambda answer: _made(workspace, answer))
+        done = lambda answer: _made(workspace, answer)  # noqa: E731
+        yield run(workspace, names, TREE + _FILES, done, watched=True)
 
 
 def _stale(workspace: Workspace, item: Placed) -> bool:
@@ -189,12 +257,14 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
     dest = item.dest
     if there and there != last and not workspace.request.force:
         dest = item.dest + NEW
-        if not last or wanted == last or item.action == "symlink" or state(dest, seen) == wanted:
+        whole = item.dest.endswith("/") or item.action == "symlink"
+        if not last or wanted == last or whole or state(dest, seen) == wanted:
             return
         last = rules.known(dest, seen, record)
     elif workspace.request.force:
         last = there
-    yield "\t".join([item.action, last or "-", mode, src, dest])
+    action = (item.clone or "tree") if item.src.endswith("/") else item.action
+    yield "\t".join([action, last or "-", mode, src, dest])
 
 
 def _mode(item: Placed) -> str:
@@ -215,7 +285,7 @@ def tightening(mode: str) -> str:
 
 
 def _made(workspace: Workspace, answer: list[str]) -> None:
-    links = {item.dest: item.sum for item in workspace.plan.files if item.action == "symlink"}
+    links = {item.dest: item.sum for item in workspace.plan.files if item.sum.startswith("-> ")}
     for line in answer:
         done, _, rest = line.partition(" ")
         if done == "made":
