@@ -62,8 +62,9 @@ def load_user(directory: Path, topic: str, agent: str = "dev") -> Layers:
 
 
 def _texts(directory: Path, *files: File) -> dict[str, bytes]:
-    """The templates that the user's own files name, of those that are there."""
-    wanted = {item.src for file in files for item in file.files.template if item.root == "user"}
+    """What the user's own files name in the config directory, of those that are there."""
+    entries = [item for file in files for item in (*file.files.template, *file.files.copy)]
+    wanted = {item.src for item in entries if not isinstance(item, str) and item.root == "user"}
     found = {}
     for src in wanted:
         try:
@@ -289,15 +290,27 @@ def _file_problems(files: FilesSpec) -> Iterator[tuple[str, str]]:
                 if not is_inside(entry.strip("/")):
                     yield path, f"{entry!r} leaves the repo or is git's own"
             elif not isinstance(entry, str):
-                for place in (entry.src, entry.dest or entry.src):
-                    if not is_inside(place):
-                        yield path, f"{place!r} leaves the repo or is git's own"
+                yield from _place_problems(path, entry)
                 mode = "" if isinstance(entry, Symlink) else entry.mode
                 if mode and not _MODE.fullmatch(mode):
                     yield path, f'{mode!r} is no file mode: use one such as "0600"'
     for index, item in enumerate(files.required):
         if not is_inside(item):
             yield f"$.files.required[{index}]", f"{item!r} leaves the repo or is git's own"
+
+
+def _place_problems(path: str, entry: Copy | Symlink | Template) -> Iterator[tuple[str, str]]:
+    places = [entry.src, entry.dest or entry.src]
+    if entry.root == "target":
+        places = [entry.dest]
+        if not entry.src.startswith("/") or not is_inside(entry.src[1:]):
+            yield path, f"{entry.src!r} is no absolute path: root: target is for those"
+        if not entry.dest:
+            yield path, "it needs a dest"
+            return
+    for place in places:
+        if not is_inside(place):
+            yield path, f"{place!r} leaves the repo or is git's own"
 
 
 def _secret_problems(secrets: dict[str, Secret]) -> Iterator[tuple[str, str]]:

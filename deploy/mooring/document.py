@@ -18,24 +18,32 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One untracked file or directory of the main checkout, by name."""
+    """One untracked file or directory, by name."""
 
     src: str
     dest: str = ""
     mode: str = ""
     when: When = When()
     optional: bool = False
+    root: Literal["", "main", "controller", "user", "target"] = ""
+    """Where `src` is: in the main checkout on the target, in the checkout where the command runs,
+    in the user's config directory, or an absolute path on the target. Without one: `main`, or of a
+    repo given by URL `controller`."""
+    tracked: bool = False
+    """Whether to bring a file that git tracks, where the main checkout's differs."""
     clone: Literal["", "hardlink"] = ""
     """`hardlink`: the files are those of the main checkout, under another name (cp -l)."""
 
 
 class Symlink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file or directory of the main checkout that the workspace shares with it."""
+    """One file or directory that the workspace shares with the main checkout."""
 
     src: str
     dest: str = ""
     when: When = When()
     optional: bool = False
+    root: Literal["main", "target"] = "main"
+    """Where `src` is: in the main checkout, or an absolute path on the target."""
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -49,7 +49,7 @@ def judge(request: Request, observed: Observed, session: str) -> None:
             command("mooring", "end", *words, "--force", note="forgets it, leaves the directory"),
         )
     _check_config(request, observed)
-    items = losses(worktree.scan, provisioned(observed))
+    items = losses(worktree.scan, provisioned(observed), _tracked(observed))
     if items:
         shown = [f"  {item}" for item in items[:SHOWN]]
         more = [f"  and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
@@ -74,10 +74,22 @@ def _check_config(request: Request, observed: Observed) -> None:
         )
 
 
+def _tracked(observed: Observed) -> frozenset[str]:
+    """Paths that git tracks and that are still as Mooring brought them."""
+    files, record = observed.files, observed.record
+    kept = {value for key, value in files.elsewhere.items() if key.startswith("sum:")}
+    return frozenset(
+        path
+        for path, value in (record.files.items() if record else ())
+        if value in kept and files.present.get(path) == value
+    )
+
+
 def provisioned(observed: Observed) -> frozenset[str]:
     """Paths that are still as Mooring wrote them."""
     record = observed.record
     sources, present = observed.files.sources, observed.files.present
+    kept = {*sources.values(), *observed.files.elsewhere.values()}
     if not record:
         return frozenset()
     # A copy whose source is gone is the last one.
@@ -85,7 +97,8 @@ def provisioned(observed: Observed) -> frozenset[str]:
         path: value
         for path, value in record.files.items()
         if path in sources
-        or value in sources.values()
+        or value in kept
+        or not observed.repo.checkout  # it came from elsewhere
         or value.startswith("-> ")
         or path.removesuffix(NEW) in record.rendered
     }
@@ -98,5 +111,5 @@ def provisioned(observed: Observed) -> frozenset[str]:
     }
     same |= {path for path, value in observed.files.provisioned if present.get(path) == value}
     same |= {path for path, value in sources.items() if present.get(path) == value}
-    again = {path for path in record.files if present.get(path) in sources.values()}
+    again = {path for path in record.files if present.get(path) in kept}
     return frozenset({*same, *again, *KEPT})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
 import msgspec
 from pyinfra.api.host import Host
 
-from . import config, generate
+from . import config, controller, generate
 from .claude.transcripts import slug
 from .errors import MooringError
 from .facts import workspace as facts
@@ -51,12 +52,23 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             spec = self._spec(observed)
             refined = self._refine(question, observed, spec)
             if refined == question:
-                break
+                return self._with_others(observed, spec), spec
             same = {"include": question.include, "watched": question.watched}
             if msgspec.structs.replace(refined, **same) == question:
-                return self._with_files(refined, observed), spec
+                return self._with_others(self._with_files(refined, observed), spec), spec
             question = msgspec.structs.replace(refined, located=facts.located(observed))
-        return observed, spec
+        return self._with_others(observed, spec), spec
+
+    def _with_others(self, observed: Observed, spec: Spec) -> Observed:
+        """The same with the sources that are on the controller."""
+        found = observed.files
+        texts = {f"user:{src}": sha256(text).hexdigest() for src, text in spec.texts.items()}
+        found = msgspec.structs.replace(found, elsewhere={**found.elsewhere, **texts})
+        if spec.patterns and not observed.repo.checkout and not self.ending:
+            identity, place = observed.repo.identity, controller.here()
+            seen = place and controller.look(identity, spec.patterns, spec.watched, place)
+            found = controller.joined(found, seen) if seen else found
+        return msgspec.structs.replace(observed, files=found)
 
     def approved(self, observed: Observed) -> Spec:
         """The spec where a person has approved what of the repo's could run."""

@@ -72,8 +72,10 @@ def _shown(name: str) -> str:
     return name if name.isprintable() else json.dumps(name, ensure_ascii=False)
 
 
-def losses(scan: str, ours: frozenset[str]) -> list[Loss]:
+def losses(scan: str, ours: frozenset[str], tracked: frozenset[str] = frozenset()) -> list[Loss]:
     """The items of a scan but for those of `ours`, which can be provisioned again.
+
+    `tracked` are those of ours that git tracks, and so shows as modified.
 
     Raises MooringError if the scan itself failed: that never means there is nothing.
     """
@@ -82,7 +84,10 @@ def losses(scan: str, ours: frozenset[str]) -> list[Loss]:
         raise MooringError("Cannot judge the worktree: looking at it was cut short")
     found = [_loss(line, ()) for line in lines[:-1]]
     whole = tuple(path for path in ours if path.endswith("/"))
-    return [loss for loss in found if loss and not _is_ours(loss, ours, whole)]
+    changed = {Loss("uncommitted", (), path, " M ") for path in tracked}
+    return [
+        loss for loss in found if loss and loss not in changed and not _is_ours(loss, ours, whole)
+    ]
 
 
 def _is_ours(loss: Loss, ours: frozenset[str], whole: tuple[str, ...]) -> bool:

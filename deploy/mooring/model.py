@@ -143,7 +143,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str] = {}
     generated: dict[str, str] = {}
     rendered: dict[str, str] = {}
-    """Of the files those that templates made: the sha256 of what went into each but secrets."""
+    """Of files that templates made: the sha256 of what went into each but secrets; of directories
+    that came from the controller: their sum there."""
 
     @property
     def key(self) -> Key:

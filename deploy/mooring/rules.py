@@ -45,7 +45,11 @@ class Placed(msgspec.Struct, frozen=True):
     rule: Rule
     text: str = ""
     """Of a template, that."""
+    root: str = ""
+    """Of a `copy` where its source is, if that isn't the main checkout (see document.Copy)."""
     clone: str = ""
+    source: str = ""
+    """Of a directory of the controller its sum there; the two hosts may not count alike."""
     secrets: tuple[str, ...] = ()
     """The names of those that it asks for."""
 
@@ -63,11 +67,15 @@ class Choice(msgspec.Struct, frozen=True):
 def choose(spec: Spec, observed: Observed) -> Choice:
     """The files to bring. Raises MooringError where two rules contradict each other."""
     notes: list[str] = []
-    found = list(_templates(spec, observed))
-    if observed.repo.checkout:
-        found += [*_copies(spec, observed, notes), *_links(spec, observed, notes)]
-    elif any(rule.action in ("copy", "symlink") for rule in spec.rules):
-        notes.append("no files were copied: there is no main checkout on the target to copy from")
+    found = [*_templates(spec, observed), *_others(spec, observed, notes)]
+    if observed.files.root:
+        found += _copies(spec, observed, notes)
+    elif any(rule.action == "copy" and rule.root not in _ELSEWHERE for rule in spec.rules):
+        notes.append(
+            f"no files were copied: {observed.repo.source} has no main checkout on the target, and "
+            "the command doesn't run in one either"
+        )
+    found += _links(spec, observed, notes)
     skips = _Matcher(rule for rule in spec.rules if rule.action == "skip")
     skipped = {item.dest: rule for item in found if (rule := skips.of(item.dest))}
     chosen = _decided(item for item in found if item.dest not in skipped)
@@ -152,7 +160,7 @@ def rendered(
 
 def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
     files = observed.files
-    rules = [rule for rule in spec.rules if rule.action == "copy"]
+    rules = [rule for rule in spec.rules if rule.action == "copy" and rule.root not in _ELSEWHERE]
     named: dict[str, list[Rule]] = {}
     for rule in rules:
         if rule.dest:
@@ -168,11 +176,44 @@ def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed
                 notes[-1] += f"\nhint: {command('echo', f'/{path}')} >> .gitignore"
             continue
         for rule in _named(path, named) or patterns[-1:]:
-            yield _copy(path, rule, files.sources[path])
+            yield _copy(path, rule, files.sources[path], observed)
     for name, of_name in named.items():
-        found = any(_is_in(path, name) for path in files.matched)
-        if not found and not any(rule.optional for rule in of_name):
-            notes.append(f"not copied: {name} (the main checkout has no such untracked file)")
+        if any(_is_in(path, name) for path in files.matched):
+            continue
+        if f"main:{name}" in files.there:
+            yield from _tracked(name, of_name, observed, notes)
+        elif not any(rule.optional for rule in of_name):
+            notes.append(f"not copied: {name} ({files.root} has no such file)")
+
+
+_ELSEWHERE = ("user", "target")
+
+
+def _others(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
+    """Of the user's config directory, and of other places on the target."""
+    for rule in spec.rules:
+        if rule.action != "copy" or rule.root not in _ELSEWHERE:
+            continue
+        key = rule.src if rule.root == "target" else f"user:{rule.src}"
+        found = observed.files.elsewhere.get(key)
+        if found:
+            yield Placed("copy", rule.src, rule.dest, rule.mode, found, rule, root=rule.root)
+        elif not rule.optional:
+            place = "the target" if rule.root == "target" else "your config directory"
+            notes.append(f"not copied: {rule.src} ({place} has no such file)")
+
+
+def _tracked(
+    name: str, rules: list[Rule], observed: Observed, notes: list[str]
+) -> Iterator[Placed]:
+    """A file that git has: the worktree has it too, unless the main checkout's is another."""
+    found = observed.files.elsewhere.get(f"sum:{name}", "")
+    for rule in rules:
+        if rule.tracked and found:
+            yield Placed("copy", name, rule.dest, "", found, rule, root="tracked")
+        elif not rule.optional:
+            why = "git tracks it, so that the worktree has it; tracked: true brings this one"
+            notes.append(f"not copied: {name} ({why})")
 
 
 def _named(path: str, named: Mapping[str, list[Rule]]) -> list[Rule]:
@@ -184,14 +225,24 @@ def _is_in(path: str, name: str) -> bool:
     return path == name or path.startswith(f"{name}/")
 
 
-def _copy(path: str, rule: Rule, source: str) -> Placed:
+def _copy(path: str, rule: Rule, source: str, observed: Observed) -> Placed:
     if rule.mode and path.endswith("/"):
         raise MooringError(
             f"Cannot copy {path} with mode {rule.mode}: that is for files ({rule.where})"
         )
     dest = rule.dest + path[len(rule.src) :] if rule.dest else path
     mode = "" if source.startswith("-> ") else rule.mode
-    return Placed("copy", path, dest, mode, source, rule, clone=rule.clone)
+    # Where the target has no main checkout, the one is meant where the command runs.
+    root = rule.root if observed.repo.checkout else "controller"
+    if root == "controller" and rule.clone:
+        raise MooringError(f"Cannot hard-link {path}: it is on another host ({rule.where})")
+    item = Placed("copy", path, dest, mode, source, rule, root=root, clone=rule.clone)
+    if root != "controller" or not path.endswith("/"):
+        return item
+    record = observed.record
+    same = record and record.rendered.get(dest) == source
+    last = record.files.get(dest, "") if record and same else ""
+    return msgspec.structs.replace(item, sum=last, source=source)
 
 
 def directories(spec: Spec, items: Iterable[Placed]) -> list[tuple[str, str]]:
@@ -215,10 +266,18 @@ def _links(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]
     for rule in spec.rules:
         if rule.action != "symlink":
             continue
-        if f"main:{rule.src}" in observed.files.there:
-            yield Placed("symlink", rule.src, rule.dest, "", f"-> {main}/{rule.src}", rule)
+        to, key = f"{main}/{rule.src}", f"main:{rule.src}"
+        if rule.root == "target":
+            to, key = rule.src, f"at:{rule.src}"
+        if key in observed.files.there:
+            yield Placed("symlink", rule.src, rule.dest, "", f"-> {to}", rule, root=rule.root)
         elif not rule.optional:
-            notes.append(f"not linked: {rule.src} (the main checkout has no such file)")
+            place = (
+                "the target has no such file"
+                if rule.root == "target"
+                else ("the main checkout has no such file" if main else "there is no main checkout")
+            )
+            notes.append(f"not linked: {rule.src} ({place})")
 
 
 def _decided(found: Iterable[Placed]) -> list[Placed]:
@@ -252,6 +311,8 @@ def _edited(chosen: list[Placed], observed: Observed) -> Iterator[str]:
     for item in chosen:
         there = state(item.dest, observed)
         last = known(item.dest, observed, observed.record)
+        if item.root == "tracked" and not last:
+            continue
         if there and there not in (item.sum, last):
             newer = last and last != item.sum and item.action != "symlink"
             also = f"; what its source is now: {item.dest}{NEW}" if newer else ""

@@ -77,7 +77,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     src: str
     """A path in the main checkout; of a pattern, that."""
     root: str = "main"
-    """Where `src` is: `main` or `user` (see document.Template)."""
+    """Where `src` is (see document.Copy); '' for the default of a `copy`."""
+    tracked: bool = False
     clone: str = ""
     """How a `copy` is made (see document.Copy)."""
     dest: str = ""
@@ -123,17 +124,26 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     def watched(self) -> tuple[str, ...]:
         """What the probe says of, or for `text:` says.
 
-        `main:` and `text:` are paths of the repo, `here:` of the workspace; `skip:` are patterns
-        that no directory may hold which is brought as a whole.
+        `main:`, `sum:` and `text:` are paths of the repo, `at:` others of the target, `here:` of
+        the workspace; `skip:` are patterns that no directory may hold which is brought whole.
         """
         names = []
         for rule in self.rules:
             if rule.action == "symlink":
-                names += [f"main:{rule.src}", f"here:{rule.dest}"]
+                names += [f"{_kind(rule)}:{rule.src}", f"here:{rule.dest}"]
+            elif rule.action == "copy" and rule.root == "target":
+                names += [f"at:{rule.src}", f"here:{rule.dest}"]
+            elif rule.action == "copy" and rule.dest:
+                names += [f"main:{rule.src}", *([f"sum:{rule.src}"] if rule.tracked else [])]
+                names += [f"here:{rule.dest}"]
             elif rule.action == "template":
                 names += [f"here:{rule.dest}", *_text(rule)]
         names += [f"skip:{rule.src}" for rule in self.rules if rule.action == "skip"]
         return _unique([*names, *(f"here:{path}" for path in self.required)])
+
+
+def _kind(rule: Rule) -> str:
+    return "at" if rule.root == "target" else "main"
 
 
 def _text(rule: Rule) -> list[str]:
@@ -144,7 +154,8 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
     """One Spec from its layers and a `.worktreeinclude` file's content."""
     user, repo, top = layers.user, layers.repo, layers.overrides
     rules = tuple(_rules(layers))
-    copied = [rule for rule in rules if rule.action == "copy"]
+    here = ("", "main", "controller")
+    copied = [rule for rule in rules if rule.action == "copy" and rule.root in here]
     patterns = [f"/{rule.src}" if rule.dest else rule.src for rule in copied]
     mine = user.agents.get(layers.agent, AgentSpec()).git
     to_approve = {
@@ -211,13 +222,16 @@ def _rules(layers: Layers) -> Iterator[Rule]:
                     src = path or entry
                     yield Rule(action=action, src=src, dest=path, where=where, override=own)
                 elif layers.holds(entry.when):
-                    if file is layers.repo and getattr(entry, "root", "main") != "main":
-                        raise MooringError(f"Cannot use {where}: root: user is for your own config")
+                    if file is layers.repo and entry.root in ("user", "target"):
+                        raise MooringError(
+                            f"Cannot use {where}: root: {entry.root} is for your own config"
+                        )
                     yield Rule(
                         action=action,
                         src=entry.src,
                         dest=entry.dest or entry.src,
-                        root=entry.root if isinstance(entry, Template) else "main",
+                        root=entry.root,
+                        tracked=getattr(entry, "tracked", False),
                         mode="" if isinstance(entry, Symlink) else entry.mode,
                         clone=getattr(entry, "clone", ""),
                         optional=not isinstance(entry, Template) and entry.optional,

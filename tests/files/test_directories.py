@@ -107,7 +107,9 @@ def test_what_a_workspace_has_in_its_place_stays(person: Person, main: Path) -> 
     assert os.listdir(place / "fixtures") == ["mine"]
 
 
-@pytest.mark.parametrize("target", ["/etc/passwd", "../../../etc", "d0/../../../../x", "{main}/../x"])
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "../../../etc", "d0/../../../../x", "{main}/../x"]
+)
 def test_no_symlink_in_it_leaves_the_repo(person: Person, main: Path, target: str) -> None:
     (main / "fixtures/d0/out").symlink_to(target.format(main=main))
     done = person.mooring("new", "fix-login", cwd=main)

@@ -16,7 +16,7 @@ from tests.support import PROJECT, Done, Person
 from tests.targets.sshd import SshTarget
 
 FLEET = PROJECT / "inventories/fleet.py"
-STEPS = 7
+STEPS = 8
 MAKE_SHOP = """
 set -e
 git config --global user.name Robin

@@ -105,7 +105,7 @@ def elsewhere(name: str, **changes: Any) -> Registered:
 
 def some_files(**changes: Any) -> Files:
     """No patterns, and nothing in the workspace."""
-    return msgspec.structs.replace(files.parse({}, []), **changes)
+    return msgspec.structs.replace(files.parse({"source_root": SHOP}, []), **changes)
 
 
 TRANSCRIPT = f"{STORE}/projects/-home-robin/{SESSION}.jsonl"

@@ -688,13 +688,14 @@ def test_what_is_not_copied_is_said(name: str, changes: dict[str, Any], why: str
 
 def test_a_named_file_that_is_missing_is_said() -> None:
     made = plan(spec=yaml("files: {copy: [{src: .env}]}"))
-    assert made.notes == ("not copied: .env (the main checkout has no such untracked file)",)
+    assert made.notes == (f"not copied: .env ({SHOP} has no such file)",)
 
 
 def test_a_cache_has_no_files_to_copy() -> None:
-    made = plan(observed(repo=a_repo(checkout="")), yaml("files: {copy: [.env]}"))
+    seen = observed(repo=a_repo(checkout=""), files=some_files(root=""))
+    made = plan(seen, yaml("files: {copy: [.env]}"))
     assert made.files == ()
-    assert "there is no main checkout" in made.notes[0]
+    assert "has no main checkout on the target" in made.notes[0]
 
 
 # What the workspace has of a copied file -> whether it is said to be kept.

@@ -31,7 +31,7 @@ def test_any_name_is_read_as_it_was_written(name: str) -> None:
     entries: Entries = {
         "copy": [f"/{name}", {"src": name, "dest": name}],
         "symlink": [{"src": name, "optional": True}],
-        "skip": [f"/{name}", name if not name.startswith("!") and name.strip() else "x"],
+        "skip": [f"/{name}", name if not name.startswith("!") and name.strip() else "other/y"],
     }
     for data in (b"", b"files: {skip: [x]}\n", b"files:\n  copy:\n  - x\n"):
         files = parse(added(data, entries)).files

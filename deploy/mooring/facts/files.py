@@ -141,6 +141,7 @@ $_line
 there() { # of what is watched: what is there, and where a symlink leads
   printf '%s\n' "$watched" | while IFS= read -r _line; do
     case $_line in
+      at:*) _at=${_line#at:} ;;
       main:*) if [ -z "$checkout" ]; then continue; fi; _at=$checkout/${_line#main:} ;;
       here:*) _at=$path/${_line#here:} ;;
       *) continue ;;
@@ -187,6 +188,8 @@ probe_files() {
   if [ -z "$include_known" ] && [ -n "$record" ]; then watched=$(entries watched "$record"); fi
   say watched "$watched"
   say there "$(there)"
+  _others=$(printf '%s\n' "$watched" | sed -n 's/^at://p')
+  say elsewhere "$(printf '%s\n' "$_others" | sums)"
   _wanted=
   if [ -z "$checkout" ]; then texts; fi
   if [ -n "$checkout" ] && cd -- "$checkout"; then
@@ -195,12 +198,15 @@ probe_files() {
       if [ -e "$_name" ]; then set -- "$@" "$_name"; fi
     done
     _own=$(printf '%s\n' "$@")
+    say source_root "$checkout"
     say own "$_own"
     _listed=$(listed "$@")
     if [ "${#_listed}" -gt "$((many * 5))" ]; then _listed=$(units "$_listed"); fi
     say listed "$_listed"
     _wanted=$(printf '%s\n' "$_listed" | sed 's/^...//')
     say sources "$(printf '%s\n' "$_wanted" | sums; trees "$_wanted")"
+    _tracked=$(printf '%s\n' "$watched" | sed -n 's/^sum://p')
+    if [ -n "$_tracked" ]; then say tracked "$(printf '%s\n' "$_tracked" | sums)"; fi
     _links=$(printf '%s\n' "$_wanted" | links)
     say source_links "$_links"
     if [ -n "$_links" ] || whole "$_wanted"; then
@@ -253,6 +259,11 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, str]
     """sha256 of each matched path that is a plain file or directory; of a symlink `-> ` and where
     it leads."""
+    root: str
+    """The checkout that those are in, '' if there is none."""
+    elsewhere: dict[str, str]
+    """sha256 of files by where they are: an absolute path, or `user:` and one in the config
+    directory; `sum:` and one that git tracks."""
     outside: dict[str, str]
     """Matched paths that are, or have, a symlink which leaves the checkout, with that symlink."""
     ignored: frozenset[str]
@@ -289,6 +300,11 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         include=include,
         matched=matched,
         sources={path: value for path, value in sources.items() if path in matched},
+        root=said.get("source_root", ""),
+        elsewhere={
+            **_sums(said.get("elsewhere", "")),
+            **{f"sum:{path}": value for path, value in _pairs(said.get("tracked", ""))},
+        },
         outside=_columns(said.get("outside", "")),
         ignored=ignored,
         visible=frozenset(own) - ignored,

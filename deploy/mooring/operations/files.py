@@ -11,6 +11,7 @@ from .. import rules
 from ..facts.files import TREE
 from ..handle import Workspace, text_sum
 from ..rules import NEW, Placed, state
+from .bundle import BUNDLED, bundle
 from .secrets import secrets
 from .shell import later, run, step
 
@@ -58,32 +59,55 @@ template() { # MODE TEXT DEST KNOWN
   move_stage "$3"
   echo "made $_sum $3"
 }
+from() { # SRC: sets _from to where that is
+  case $1 in
+    //*) _from=$bundled/${1#//} ;; # it came with the script
+    /*) _from=$1 ;;
+    *) _from=$checkout/$1 ;;
+  esac
+}
+unpack() { # what came with the script
+  bundled=$path/.mooring/.stage.$$.src
+  new_stage
+  rm -f -- "$stage"
+  stage=
+  trap 'clean; rm -rf -- "$bundled"' EXIT
+  rm -rf -- "$bundled" && mkdir -m 700 -- "$bundled" &&
+    printf '%s\n' "$bundle" | base64 -d | (cd -- "$bundled" && tar -xpzof -) ||
+    die "Cannot write to $path/.mooring"
+  bundle=
+}
 copied() { # MODE SRC DEST KNOWN: a file, or a symlink
-  if [ -L "$checkout/$2" ]; then
-    _sum="-> $(readlink -- "$checkout/$2")"
+  from "$2"
+  if [ -L "$_from" ]; then
+    _sum="-> $(readlink -- "$_from")"
     if same "$3" "$_sum" "$4"; then return 0; fi
     if [ "$2" != "$3" ]; then hide "$3"; fi
     save "$3"
     new_stage
-    rm -f -- "$stage" && cp -pP -- "$checkout/$2" "$stage" || die "Cannot copy $2 to $3"
+    rm -f -- "$stage" && cp -pP -- "$_from" "$stage" || die "Cannot copy $2 to $3"
     move_stage "$3"
     echo "made -> $3"
     return 0
   fi
-  [ -f "$checkout/$2" ] || die "Cannot copy $2: it is gone from $checkout"
-  _sum=$(sha <"$checkout/$2")
-  if same "$3" "$_sum" "$4"; then return 0; fi
+  [ -f "$_from" ] || die "Cannot copy $2: it is gone from $checkout"
+  _sum=$(sha <"$_from")
+  _known=$4
+  if [ -n "$5" ] && [ -z "$(cd -- "$path" && wt_git status --porcelain -- "$3")" ]; then
+    _known=$(sha <"$3"); fi # git has what is there
+  if same "$3" "$_sum" "$_known"; then return 0; fi
   if [ "$2" != "$3" ]; then hide "$3"; fi
   save "$3"
   new_stage
-  cp -p -- "$checkout/$2" "$stage" && { [ "$1" = - ] || chmod "$1" "$stage"; } ||
+  cp -p -- "$_from" "$stage" && { [ "$1" = - ] || chmod "$1" "$stage"; } ||
     die "Cannot copy $2 to $3"
   ours "$_sum" "$3"
   move_stage "$3"
   echo "made $_sum $3"
 }
 tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
-  _src=$checkout/${2%/} _dest=${3%/}
+  from "$2"
+  _src=${_from%/} _dest=${3%/}
   if [ ! -d "$_src" ] || [ -L "$_src" ]; then die "Cannot copy $2: it is gone from $checkout"; fi
   if [ -e "$_dest" ] || [ -L "$_dest" ]; then
     if [ ! -d "$_dest" ] || [ -L "$_dest" ]; then echo "kept $3"; return 0; fi
@@ -94,7 +118,7 @@ tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
   if [ "$2" != "$3" ]; then hide "$_dest"; fi
   for _left in .mooring/.stage.*; do # of runs that died
     _pid=${_left#.mooring/.stage.}
-    if [ -d "$_left" ] && ! kill -0 "${_pid%.old}" 2>/dev/null; then
+    if [ -d "$_left" ] && ! kill -0 "${_pid%%.*}" 2>/dev/null; then
       chmod -R u+rwX -- "$_left"; rm -rf -- "$_left"; fi
   done
   new_stage
@@ -130,27 +154,31 @@ tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
   echo "made $_sum $3"
 }
 empty() { # SRC DEST: the directories in SRC that nothing is in
-  find "$checkout/$1" -type d 2>/dev/null | while IFS= read -r _dir; do
-    if [ -z "$(ls -A -- "$_dir")" ]; then mkdirs "$2${_dir#"$checkout/$1"}/."; fi
+  from "$1"
+  find "$_from" -type d 2>/dev/null | while IFS= read -r _dir; do
+    if [ -z "$(ls -A -- "$_dir")" ]; then mkdirs "$2${_dir#"$_from"}/."; fi
   done
 }
 linked() { # SRC DEST KNOWN
-  if same "$2" "-> $checkout/$1" "$3"; then return 0; fi
-  if [ ! -e "$checkout/$1" ]; then die "Cannot link $1: it is gone from $checkout"; fi
+  from "$1"
+  if same "$2" "-> $_from" "$3"; then return 0; fi
+  if [ ! -e "$_from" ]; then die "Cannot link $1: it is gone from $checkout"; fi
   mkdirs "$2"
   save "$2"
   hide "$2" # a pattern such as node_modules/ is for directories, which a link to one is not
   if [ -L "$2" ]; then rm -f -- "$2"; fi
-  ln -s -- "$checkout/$1" "$2" || die "Cannot link $1 to $2"
+  ln -s -- "$_from" "$2" || die "Cannot link $1 to $2"
   echo "made -> $2"
 }
 guarded
+bundled=; if [ -n "$bundle" ]; then unpack; fi
 while IFS='	' read -r action known mode src dest; do
   [ -n "$action" ] || continue
   cd -P -- "$path"
   case $action in
     template) eval "template \"\$mode\" \"\$$src\" \"\$dest\" \"\$known\"" ;;
-    copy) copied "$mode" "$src" "$dest" "$known" ;;
+    copy) copied "$mode" "$src" "$dest" "$known" '' ;;
+    tracked) copied "$mode" "$src" "$dest" "$known" yes ;;
     dirs) empty "$src" "$dest" ;;
     tree | hardlink) tree "$action" "$src" "$dest" "$known" ;;
     symlink) linked "$src" "$dest" "$known" ;;
@@ -182,12 +210,14 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
         yield later()
         return
     texts = _rendered(workspace, stale)
-    lines = [line for item in plan.files for line in _lines(workspace, item, texts)]
+    found = [(item, line) for item in plan.files for line in _lines(workspace, item, texts)]
+    lines = [line for _, line in found]
     if lines:
         spec = workspace.spec
         lines += [f"dirs\t-\t-\t{src}\t{dest}" for src, dest in rules.directories(spec, plan.files)]
         names = {
-            "checkout": plan.checkout,
+            "checkout": workspace.observed.files.root or plan.checkout,
+            "bundle": bundle(workspace, [item for item, _ in found]),
             "files": "\n".join(lines),
             "guarded": "\n".join(_dest(workspace, item) for item in stale),
             "force": "yes" if workspace.request.force else "",
@@ -251,11 +281,14 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
         workspace.rendered[item.dest] = rules.ingredients(
             item, workspace.spec, record, seen.target.name
         )
-    if there == wanted:
+    if item.source:
+        workspace.rendered[item.dest] = item.source
+    if wanted and there == wanted:
         workspace.copied[item.dest] = wanted
         return
     dest = item.dest
-    if there and there != last and not workspace.request.force:
+    asks = item.root == "tracked" and not last  # git knows whether somebody edited it
+    if there and there != last and not workspace.request.force and not asks:
         dest = item.dest + NEW
         whole = item.dest.endswith("/") or item.action == "symlink"
         if not last or wanted == last or whole or state(dest, seen) == wanted:
@@ -264,6 +297,9 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
     elif workspace.request.force:
         last = there
     action = (item.clone or "tree") if item.src.endswith("/") else item.action
+    action = "tracked" if item.root == "tracked" else action
+    if item.action == "copy" and item.root in BUNDLED:
+        src = f"//{item.root}/{src}"
     yield "\t".join([action, last or "-", mode, src, dest])
 
 
