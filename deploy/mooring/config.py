@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +100,16 @@ def parse(data: bytes, name: str = "mooring.yaml") -> File:
     refused: a few lines of them can stand for gigabytes, or for objects.
     """
     document, lines = plain_yaml(data, name)
+    return checked(document or {}, name, lines)
+
+
+def checked(document: object, name: str, lines: Mapping[str, int]) -> File:
+    """Plain data as one file of the format; `lines` has where each `$.path` of it stands.
+
+    Raises MooringError as `parse`.
+    """
     try:
-        file = msgspec.convert(document or {}, File)
+        file = msgspec.convert(document, File)
     except msgspec.ValidationError as error:
         raise _explain(error, name, lines) from None
     for path, problem in _problems(file):
@@ -109,8 +117,11 @@ def parse(data: bytes, name: str = "mooring.yaml") -> File:
     return file
 
 
-def plain_yaml(data: bytes, name: str) -> tuple[Any, dict[str, int]]:
-    """A YAML document as plain data, and the line of each `$.path` in it; refused as in `parse`."""
+def plain_yaml(data: bytes, name: str, at: str = "$") -> tuple[Any, dict[str, int]]:
+    """A YAML document as plain data, and the line of each `$.path` in it; refused as in `parse`.
+
+    `at` is the path of the document itself, where it is a part of a file.
+    """
     if not data.strip():
         return {}, {}
     if len(data) > MAX_BYTES:
@@ -126,7 +137,7 @@ def plain_yaml(data: bytes, name: str) -> tuple[Any, dict[str, int]]:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             _check_event(event, name, depth)
         node = yaml.compose(data, loader)
-        return (_build(node, "$", lines, name) if node else {}), lines
+        return (_build(node, at, lines, name) if node else {}), lines
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "it is not YAML"
@@ -174,7 +185,7 @@ def _build(node: Any, path: str, lines: dict[str, int], name: str) -> Any:
     return int(node.value, 0) if kind == "int" else node.value.lower() in ("true", "yes", "on")
 
 
-def _explain(error: msgspec.ValidationError, name: str, lines: dict[str, int]) -> MooringError:
+def _explain(error: msgspec.ValidationError, name: str, lines: Mapping[str, int]) -> MooringError:
     """Turn msgspec's ``… - at `$.path` `` into a sentence with a line."""
     text, _, where = str(error).partition(" - at ")
     path = where.strip("`") or "$"
@@ -189,13 +200,13 @@ def _explain(error: msgspec.ValidationError, name: str, lines: dict[str, int]) -
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return _error(name, lines.get(key), f"unknown key {full!r}{hint}")
     if path == "$":
-        return _error(name, 1, "it must be keys with values, such as `base: main`")
+        return _error(name, lines.get("$"), "it must be keys with values, such as `base: main`")
     if path == "$.version":
         return _error(name, _line(path, lines), "version: this Mooring reads version 1")
     return _error(name, _line(path, lines), f"{path.removeprefix('$.')}: {text}")
 
 
-def _line(path: str, lines: dict[str, int]) -> int | None:
+def _line(path: str, lines: Mapping[str, int]) -> int | None:
     while path and path not in lines:
         path = re.sub(r"(\.[^.\[]*|\[[^\]]*\])$", "", path) if path != "$" else ""
     return lines.get(path)

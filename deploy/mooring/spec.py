@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -38,12 +39,20 @@ DISPOSABLE = (
 """Ignored files that are rebuilt anyway, as gitignore patterns; they don't stop an `end`."""
 
 
+SESSION = ("overrides", "--set")
+"""The layers that are one session's own."""
+RECORDED = ("mooring.yaml", "--set")
+"""The layers that come from the target: they choose nothing of what the controller has."""
+
+
 class Layers(msgspec.Struct, frozen=True):
     """The files that make a Spec, each already checked, and where they are to hold."""
 
     user: File = File()
     repo: File = File()
     overrides: File = File()
+    set: File = File()
+    """What `--set` said, over the overrides."""
     agent: str = "dev"
     texts: dict[str, bytes] = {}
     """Templates of the user's config directory, by path there."""
@@ -58,7 +67,13 @@ class Layers(msgspec.Struct, frozen=True):
             ("config.yaml", self.user),
             ("mooring.yaml", self.repo),
             ("overrides", self.overrides),
+            ("--set", self.set),
         )
+
+    @property
+    def session(self) -> File:
+        """The session's own: its overrides, and over them what `--set` said."""
+        return over(self.overrides, self.set)
 
     def holds(self, when: When) -> bool:
         """Whether a rule does."""
@@ -99,6 +114,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str]
     trusted_env: dict[str, str]
     """The part of `env` that needs no approval any more, or never did."""
+    recorded_env: dict[str, str]
+    """What of `env` the record keeps for those who don't read the repo: approved, or by `--set`."""
     secrets: dict[str, Secret]
     texts: dict[str, bytes]
     """Templates of the user's own config directory, by path there."""
@@ -152,7 +169,7 @@ def _text(rule: Rule) -> list[str]:
 
 def merge(layers: Layers, include: bytes = b"") -> Spec:
     """One Spec from its layers and a `.worktreeinclude` file's content."""
-    user, repo, top = layers.user, layers.repo, layers.overrides
+    user, repo, top = layers.user, layers.repo, layers.session
     rules = tuple(_rules(layers))
     here = ("", "main", "controller")
     copied = [rule for rule in rules if rule.action == "copy" and rule.root in here]
@@ -173,6 +190,11 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         branch=top.branch or repo.branch or user.branch,
         env={**user.env, **repo.env, **top.env, **who},
         trusted_env={**user.env, **approved.env, **top.env, **who},
+        recorded_env={
+            name: value
+            for name, value in {**approved.env, **layers.set.env}.items()
+            if name in layers.set.env or name not in top.env
+        },
         texts=layers.texts,
         secrets={**user.secrets, **repo.secrets, **top.secrets},
         setup=tuple(_commands(layers)),
@@ -216,13 +238,13 @@ def _rules(layers: Layers) -> Iterator[Rule]:
         ):
             for index, entry in enumerate(entries):
                 where = f"{name}: files.{action}[{index}]"
-                own = file is layers.overrides
+                own = name in SESSION
                 if isinstance(entry, str):
                     path = entry.strip("/") if action == "symlink" else ""
                     src = path or entry
                     yield Rule(action=action, src=src, dest=path, where=where, override=own)
                 elif layers.holds(entry.when):
-                    if file is layers.repo and entry.root in ("user", "target"):
+                    if name in RECORDED and entry.root in ("user", "target"):
                         raise MooringError(
                             f"Cannot use {where}: root: {entry.root} is for your own config"
                         )
@@ -243,6 +265,32 @@ def _rules(layers: Layers) -> Iterator[Rule]:
 def _included(include: bytes) -> Iterator[Rule]:
     for number, line in enumerate(_pattern_lines(include), 1):
         yield Rule(action="copy", src=line, where=f".worktreeinclude: pattern {number}")
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def over(low: S, high: S) -> S:
+    """Both as one: dicts are merged, lists appended, sections go field by field.
+
+    Of anything else `high` has the say, unless it says nothing.
+    """
+    silent = type(high)()
+    fields = {
+        name: _both(getattr(low, name), getattr(high, name), getattr(silent, name))
+        for name in high.__struct_fields__
+    }
+    return type(high)(**fields)
+
+
+def _both(low: Any, high: Any, silent: Any) -> Any:
+    if isinstance(silent, msgspec.Struct):
+        return over(low, high)
+    if isinstance(silent, dict):
+        return {**low, **high}
+    if isinstance(silent, list):
+        return [*low, *high]
+    return low if high == silent else high
 
 
 def _over(*layers: GitSpec) -> GitSpec:
