@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from .model import Record, slug
@@ -68,6 +68,14 @@ class Named(Protocol):
     @property
     def ports(self) -> Mapping[str, int]:
         """Ports by variable name."""
+
+    @property
+    def set(self) -> Sequence[str]:
+        """The session's own settings."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Variables that a person approved or set."""
 
 
 def fixed(workspace: Named) -> dict[str, str]:

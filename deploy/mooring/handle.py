@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from pyinfra.api.host import Host
 
-from . import approval, config, generate, identity, records, rules, trust
+from . import approval, config, generate, identity, records, rules, settings, trust
 from .claude.live import refusal
 from .document import GitSpec
 from .ending import judge
@@ -188,9 +188,16 @@ class Workspace:
             gone, others = self._gone(), self._nobodys
             check_needs(self.request, self.observed, self.session, gone, others)
             self._check_session()
+        self.tell(self._nothing_unset())
         if not self.pending:
             notes = self.plan.notes
             self.tell(notes if self.may_run else ())
+
+    def _nothing_unset(self) -> tuple[str, ...]:
+        """What to say of keys to forget that nobody has set."""
+        known = settings.keys(self.record.set if self.record else ())
+        gone = (key for key in self.request.unset if key not in known)
+        return tuple(f"--unset {key}: nothing was set of that name" for key in gone)
 
     @property
     def may_run(self) -> bool:

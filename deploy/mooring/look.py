@@ -8,13 +8,13 @@ from hashlib import sha256
 import msgspec
 from pyinfra.api.host import Host
 
-from . import config, controller, generate
+from . import config, controller, generate, settings
 from .claude.transcripts import slug
 from .errors import MooringError
 from .facts import workspace as facts
 from .facts.workspace import Observed, Question
 from .model import Needs, Request
-from .plan import default_branch, wanted_base, wanted_branch
+from .plan import default_branch, wanted_base, wanted_branch, wanted_settings
 from .repo import Source
 from .script import Stdin
 from .spec import Layers, Spec, merge
@@ -118,6 +118,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             layers = msgspec.structs.replace(
                 self.layers, repo=file, platform=observed.target.platform
             )
+            layers = settings.over_layers(layers, wanted_settings(self.request, observed))
             return merge(layers, files.get(".worktreeinclude", b""))
         except MooringError as error:
             if not self.ending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +18,8 @@ _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\ud800-\udfff~^:?*\[\\]|\.\.|@\{|//"
 FILTER = re.compile(r"blob:none|blob:limit=[0-9]+[kmg]?|tree:[0-9]+")
 """What git may leave out of a clone, and fetch when it is needed (git-rev-list(1))."""
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+_UNFIT = re.compile(r"[\x00\ud800-\udfff]")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
 
 
@@ -86,6 +89,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A worktree on the target whose uncommitted changes come along."""
     filter: str = ""
     """What objects a new cache leaves out, as `git clone --filter` takes it."""
+    set: tuple[str, ...] = ()
+    """Settings of the session's own, `key=value` each; they are recorded (see settings.read)."""
+    unset: tuple[str, ...] = ()
+    """Keys of recorded settings to forget."""
     needs: Needs = Needs.NOTHING
     named_repo: bool = False
     """Whether the person said `--repo`, so that a hint has to say it too."""
@@ -137,6 +144,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the generated files were composed from; '' until the workspace is ready."""
     by: str
     """Who claimed it: user@host of the controller."""
+    set: list[str] = []
+    """The session's own settings, `key=value` each (see settings.read)."""
+    env: dict[str, str] = {}
+    """Variables that a person approved or set, as templates (see Spec.recorded_env)."""
     include: list[str] = []
     watched: list[str] = []
     """What else the spec looks at (see Spec.watched)."""
@@ -307,6 +318,36 @@ def _needs(name: str, value: object) -> Needs:
     return Needs(str(value))
 
 
+def _settings(name: str, value: object) -> tuple[str, ...]:
+    """Settings, one by one or a line each."""
+    found = tuple(_texts(name, value))
+    for one in found:
+        key, equals, _ = one.partition("=")
+        if not equals or not _KEY.fullmatch(key) or _UNFIT.search(one):
+            raise usage(
+                f"Cannot use {_shown(key)} as {name}: it must be key=value, as in env.MODE=x"
+            )
+    return found
+
+
+def _keys(name: str, value: object) -> tuple[str, ...]:
+    found = tuple(_texts(name, value))
+    for one in found:
+        if not _KEY.fullmatch(one):
+            raise usage(f"Cannot use {_shown(one)} as {name}: it must be a key, as in env.MODE")
+    return found
+
+
+def _texts(name: str, value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from (line for line in value.split("\n") if line.strip())
+        return
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(one, str):
+            raise _not_text(name, one)
+        yield one
+
+
 _CHECKS: dict[str, Any] = {
     "topic": check_topic,
     "agent": check_agent,
@@ -321,6 +362,8 @@ _CHECKS: dict[str, Any] = {
     "carry": _root,
     "filter": _filter,
     "start": check_ref,
+    "set": _settings,
+    "unset": _keys,
     "root": _root,
     "fresh": _flag,
     "fetch": _flag,

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import identity
+from . import identity, settings
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .model import Record, Request, State, check_branch, check_ref
 from .obstacles import check_branch_free, check_path, check_repo, clears, existing
 from .rules import Placed, choose, missing
-from .selection import CONTEXT, ENVRC, PROMPT, place, settings
+from .selection import CONTEXT, ENVRC, PROMPT, place
+from .selection import settings as hook_settings
 from .spec import render
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the repo keeps files in git-lfs."""
     submodules: bool
     env: dict[str, str]
+    set: tuple[str, ...]
+    """The session's own settings, to be recorded."""
+    recorded_env: dict[str, str]
+    """What of `env` is recorded (see Spec.recorded_env)."""
     git_settings: tuple[tuple[str, str], ...]
     """Of git's config, what the environment has: a credential's helper."""
     approves: bool
@@ -106,6 +111,12 @@ def wanted_branch(request: Request, spec: Spec, observed: Observed, base: str) -
     names = _names(request, observed, base, "")
     branch = render(template, names, "branch")
     return check_branch("branch", branch)
+
+
+def wanted_settings(request: Request, observed: Observed) -> tuple[str, ...]:
+    """The session's own settings: those recorded, with those asked for and without those unset."""
+    kept = _kept(request, observed)
+    return settings.combined(kept.set if kept else (), request.set, request.unset)
 
 
 def _names(request: Request, observed: Observed, base: str, branch: str) -> dict[str, str]:
@@ -150,7 +161,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     check_env(spec.env, names, port_names)
     record = _kept(request, observed)
     envrc = place(ENVRC, observed, taken)
-    hooked, settings_text, why = settings(observed, not present)
+    hooked, settings_text, why = hook_settings(observed, not present)
     return Plan(
         repo=observed.repo.identity,
         source=observed.repo.source,
@@ -184,6 +195,8 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         lfs=b"filter=lfs" in observed.repo.blobs.get(".gitattributes", b""),
         submodules=spec.submodules and ".gitmodules" in observed.repo.blobs,
         env=dict(spec.env),
+        set=wanted_settings(request, observed),
+        recorded_env=spec.recorded_env,
         git_settings=identity.settings(spec.git, _remote(request, observed)),
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
         notes=(*choice.notes, *why, *_notes(request, spec, observed, present, branch, envrc)),

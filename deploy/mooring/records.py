@@ -11,6 +11,7 @@ from .plan import Plan
 
 _CLAIMED = (
     "session",
+    "set",
     "parent",
     "carry",
     "issue",
@@ -48,6 +49,7 @@ def wanted(
             live,
             session=id_,
             reserved=reserved,
+            set=list(plan.set),
             parent=plan.parent,
             carry=plan.carry,
             issue=plan.issue,
@@ -77,6 +79,7 @@ def wanted(
         commit=plan.start,
         session=id_,
         reserved=reserved,
+        set=list(plan.set),
         parent=plan.parent,
         carry=plan.carry,
         ports=old.ports if old else {},
@@ -120,6 +123,7 @@ def finished(
         record,
         state=State.READY,
         carry="",
+        env=plan.recorded_env,
         include=list(plan.include),
         watched=list(plan.watched),
         files={**record.files, **copied},

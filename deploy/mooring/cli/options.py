@@ -102,6 +102,23 @@ pipeline_option = click.option("--pipeline", metavar="ID", help="All workspaces 
 trust_option = click.option(
     "--trust", is_flag=True, help="Approve the repo's templates, secrets and commands as they are."
 )
+_set_option = click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A setting of this session's own, as in mooring.yaml: env.MODE=x. It is kept.",
+)
+_unset_option = click.option(
+    "--unset", "unset", metavar="KEY", multiple=True, help="Take back what --set said of a key."
+)
+
+
+def settings_options(function: F) -> F:
+    """--set and --unset."""
+    return _set_option(_unset_option(function))
+
+
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done; change nothing."
 )

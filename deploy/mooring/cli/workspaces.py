@@ -21,6 +21,7 @@ from .options import (
     pipeline_option,
     prompt_option,
     session_ids,
+    settings_options,
     trust_option,
     which,
 )
@@ -45,6 +46,7 @@ from .options import (
 @click.option(
     "--force", is_flag=True, help="Replace provisioned files that were edited; a copy is kept."
 )
+@settings_options
 @trust_option
 @prompt_option
 @launch_option
@@ -63,6 +65,8 @@ def new(
     left_out: str | None,
     fresh: bool,
     force: bool,
+    settings: tuple[str, ...],
+    unset: tuple[str, ...],
     trust: bool,
     prompt: str | None,
     launch: str | None,
@@ -86,7 +90,7 @@ def new(
     data["filter"] = left_out
     data |= {"pipeline": lookup.named_pipeline(pipeline)}
     data |= {"fresh": fresh, "prompt": prompting.read(prompt)}
-    data |= {"force": force, "trust": trust}
+    data |= {"force": force, "trust": trust, "set": settings, "unset": unset}
     if stack:
         data |= command.stacked(registry, wanted, base, ui.narrate)
     if how.starts:
@@ -137,6 +141,7 @@ def _occupied(error: OccupiedError, how: Any, wanted: Any, data: dict[str, Any],
 @click.option(
     "--fork", metavar="NEW-TOPIC", help="Go on in a new workspace, with a copy of what is here."
 )
+@settings_options
 @trust_option
 @prompt_option
 @launch_option
@@ -151,6 +156,8 @@ def resume(
     branch: str | None,
     session: str | None,
     fork: str | None,
+    settings: tuple[str, ...],
+    unset: tuple[str, ...],
     trust: bool,
     prompt: str | None,
     launch: str | None,
@@ -178,12 +185,13 @@ def resume(
         check_topic("--fork", fork)
         origin = forking.origin(registry, wanted, ui.narrate)
         data = {**forking.data(registry, origin, fork), "prompt": said, "trust": trust}
-        data["needs"] = "vacancy"
+        data |= {"needs": "vacancy", "set": settings, "unset": unset}
         made = making.provision(data, ui.narrate, dry=dry_run)
         return _made(made, as_json, how, lambda: forking.start(made, how, origin))
     data = lookup.data_of(registry, wanted)
     data |= {"base": base or data.get("base"), "branch": branch or data.get("branch")}
     data |= {"new_worktree": new_worktree, "prompt": said, "trust": trust}
+    data |= {"set": settings, "unset": unset}
     if session:
         data["session"] = sessions.resolve(registry, session, str(data["repo"]))
     made = command.rebuild(data, ui.narrate, how, dry=dry_run)

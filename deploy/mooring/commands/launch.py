@@ -17,10 +17,12 @@ from .. import identity
 from ..claude import live, transcripts
 from ..claude.version import OLDEST, Claude, installed
 from ..config import load_user, user_directory
+from ..document import File
 from ..environment import Named, process, render_env
 from ..errors import MooringError, usage
 from ..registry import Registry
-from ..spec import merge
+from ..settings import over_layers
+from ..spec import Spec, merge
 from .places import git, main_git_dir
 
 Report = Callable[[str], None]
@@ -100,21 +102,31 @@ def wanted(
     return Launch(how or "exec", args, claude)
 
 
-def claude_argv(launch: Launch, topic: str, *args: str) -> tuple[str, ...]:
+def claude_argv(launch: Launch, workspace: Named, *args: str) -> tuple[str, ...]:
     """Claude's command line: the user's own `claude.args`, ours, then those behind ``--``."""
     assert launch.claude
-    return (launch.claude.program, *user_args(topic), *args, *launch.args)
+    return (launch.claude.program, *user_args(workspace), *args, *launch.args)
 
 
-def user_args(topic: str) -> list[str]:
-    """`claude.args` of the user's own configuration; the repo's nobody has approved."""
-    layers = load_user(user_directory(), topic)
-    return [*layers.user.claude.args, *layers.overrides.claude.args]
+def user_args(workspace: Named) -> list[str]:
+    """`claude.args` of the user's own configuration and of ``--set``; never the repo's."""
+    return _spec(workspace).claude_args
+
+
+def _spec(workspace: Named) -> Spec:
+    """The user's own configuration, and what the record keeps of the repo's and of ``--set``."""
+    layers = load_user(user_directory(), workspace.topic, workspace.agent)
+    known = File(env=dict(workspace.env))
+    layers = msgspec.structs.replace(layers, repo=known, approved=True)
+    return merge(over_layers(layers, workspace.set))
 
 
 def environment(workspace: Named, session: str) -> dict[str, str]:
-    """The environment of a process in the workspace: fixed names and the user's own `env`."""
-    spec = merge(load_user(user_directory(), workspace.topic, workspace.agent))
+    """The environment of a process in the workspace: fixed names, and `env`.
+
+    Of the repo's `env` it has what was approved when the workspace was last brought up to date.
+    """
+    spec = _spec(workspace)
     found = identity.settings(spec.git, _remote(workspace)) if spec.git.credential else ()
     settings = [(name, render_env({name: value}, workspace)[name]) for name, value in found]
     trusted = {

@@ -157,7 +157,7 @@ def start(made: Made, how: launch.Launch, *args: str) -> launch.Start:
     assert record
     ours = args or ("--session-id", made.session)
     return launch.Start(
-        argv=launch.claude_argv(how, record.topic, *made.flags, *ours, *made.intro),
+        argv=launch.claude_argv(how, record, *made.flags, *ours, *made.intro),
         cwd=record.worktree,
         env=launch.environment(record, made.session),
         headless=how.headless,

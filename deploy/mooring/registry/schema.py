@@ -45,6 +45,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             session_id TEXT PRIMARY KEY, holder TEXT NOT NULL, pid INTEGER NOT NULL,
             started TEXT NOT NULL, at INTEGER NOT NULL)""",
     ),
+    (
+        "ALTER TABLE records ADD COLUMN env TEXT NOT NULL DEFAULT '{}'",
+        "ALTER TABLE records ADD COLUMN \"set\" TEXT NOT NULL DEFAULT '[]'",
+    ),
 )
 """One tuple of statements per schema version; a published one is never changed."""
 
@@ -120,6 +124,8 @@ class IndexedRecord(peewee.Model):
     issue = peewee.TextField(null=True)
     pipeline = peewee.TextField(null=True)
     ports = peewee.TextField()
+    env = peewee.TextField(default="{}")
+    set = peewee.TextField(default="[]")
     parent = peewee.TextField(default="")
     start = peewee.TextField(default="")
     reserved_id = peewee.TextField(default="")

@@ -57,6 +57,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     issue: str
     pipeline: str
     ports: dict[str, int]
+    env: dict[str, str]
+    set: list[str]
     parent: str
     start: str
     reserved_id: str
@@ -332,14 +334,20 @@ def _columns(record: Record, host: str) -> dict[str, Any]:
         "issue": record.issue,
         "pipeline": record.pipeline,
         "ports": msgspec.json.encode(record.ports).decode(),
+        "env": msgspec.json.encode(record.env).decode(),
+        "set": msgspec.json.encode(record.set).decode(),
         "updated_at": record.updated,
     }
 
 
 def _row(item: dict[str, Any]) -> Row:
-    ports = msgspec.json.decode(item.pop("ports"), type=dict[str, int])
+    decoded: dict[str, Any] = {
+        "ports": msgspec.json.decode(item.pop("ports"), type=dict[str, int]),
+        "env": msgspec.json.decode(item.pop("env"), type=dict[str, str]),
+        "set": msgspec.json.decode(item.pop("set"), type=list[str]),
+    }
     commit, session = item.pop("seen_commit"), item.pop("session_id")
-    return Row(ports=ports, commit=commit, session=session, **item)
+    return Row(**decoded, commit=commit, session=session, **item)
 
 
 @functools.cache
