@@ -113,7 +113,7 @@ def checked(document: object, name: str, lines: Mapping[str, int]) -> File:
     except msgspec.ValidationError as error:
         raise _explain(error, name, lines) from None
     for path, problem in _problems(file):
-        raise _error(name, lines.get(path), problem)
+        raise _error(name, _line(path, lines), problem)
     return file
 
 
@@ -207,9 +207,12 @@ def _explain(error: msgspec.ValidationError, name: str, lines: Mapping[str, int]
 
 
 def _line(path: str, lines: Mapping[str, int]) -> int | None:
-    while path and path not in lines:
-        path = re.sub(r"(\.[^.\[]*|\[[^\]]*\])$", "", path) if path != "$" else ""
-    return lines.get(path)
+    while path not in lines:
+        shorter = re.sub(r"(\.[^.\[]*|\[[^\]]*\])$", "", path)
+        if shorter == path:
+            return None
+        path = shorter
+    return lines[path]
 
 
 def _known(path: str) -> list[str]:
@@ -231,7 +234,7 @@ def _known(path: str) -> list[str]:
     if path.startswith("$.agents."):
         path = re.sub(r"^\$\.agents\.[^.]*\.git", "$.git", path)
         kinds[path] = kinds.get(path, AgentSpec)
-    return list(kinds.get(path, Copy).__struct_fields__)
+    return list(kinds.get(path, Copy).__struct_encode_fields__)
 
 
 def _error(name: str, line: int | None, problem: str) -> MooringError:
@@ -308,6 +311,9 @@ def _file_problems(files: FilesSpec) -> Iterator[tuple[str, str]]:
     for index, item in enumerate(files.required):
         if not is_inside(item):
             yield f"$.files.required[{index}]", f"{item!r} leaves the repo or is git's own"
+    for index, item in enumerate(files.lists):
+        if not is_inside(item):
+            yield f"$.files.from[{index}]", f"{item!r} leaves the repo or is git's own"
 
 
 def _place_problems(path: str, entry: Copy | Symlink | Template) -> Iterator[tuple[str, str]]:

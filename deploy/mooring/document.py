@@ -65,6 +65,13 @@ class FilesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symlink: list[str | Symlink] = []
     skip: list[str] = []
     required: list[str] = []
+    from_: str | list[str] = msgspec.field(name="from", default_factory=list)
+    """Files of the repo whose entries count too (see formats.read)."""
+
+    @property
+    def lists(self) -> list[str]:
+        """The paths in `from`."""
+        return [self.from_] if isinstance(self.from_, str) else self.from_
 
 
 class ClaudeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,15 +6,15 @@ The format is recognised from the content. A line that can't be read is an error
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
-from .config import plain_yaml
+from .config import checked, plain_yaml
 from .errors import MooringError
-from .spec import MAX_BYTES, is_inside
+from .spec import MAX_BYTES, Layers, is_inside
 
 Entry = str | dict[str, Any]
 Lines = list[str]
@@ -82,6 +82,18 @@ def read(name: str, text: bytes) -> Listed:
         except _LineError as problem:
             raise _error(name, number, str(problem)) from None
     return _listed(found)
+
+
+def with_lists(layers: Layers, texts: Mapping[str, bytes]) -> Layers:
+    """The layers with what the files list that `files.from` names, of those among the texts.
+
+    Raises MooringError for one that can't be read, naming the line.
+    """
+    listed = {}
+    for path in layers.lists.keys() & texts.keys():
+        entries = read(path, texts[path]).entries()
+        listed[path] = checked({"files": entries}, path, {}).files
+    return msgspec.structs.replace(layers, listed=listed)
 
 
 def of_templates(directory: str, names: Iterable[str]) -> Listed:

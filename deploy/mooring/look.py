@@ -8,7 +8,7 @@ from hashlib import sha256
 import msgspec
 from pyinfra.api.host import Host
 
-from . import config, controller, generate, settings
+from . import config, controller, formats, generate, settings
 from .claude.transcripts import slug
 from .errors import MooringError
 from .facts import workspace as facts
@@ -55,7 +55,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
                 return self._with_others(observed, spec), spec
             same = {"include": question.include, "watched": question.watched}
             if msgspec.structs.replace(refined, **same) == question:
-                return self._with_others(self._with_files(refined, observed), spec), spec
+                seen, merged = self._with_lists(refined, self._with_files(refined, observed), spec)
+                return self._with_others(seen, merged), merged
             question = msgspec.structs.replace(refined, located=facts.located(observed))
         return self._with_others(observed, spec), spec
 
@@ -74,6 +75,19 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         """The spec where a person has approved what of the repo's could run."""
         layers = msgspec.structs.replace(self.layers, approved=True)
         return msgspec.structs.replace(self, layers=layers)._spec(observed)
+
+    def _with_lists(
+        self, question: Question, observed: Observed, spec: Spec
+    ) -> tuple[Observed, Spec]:
+        """The same with the entries of the files that `files.from` names, now that they are there.
+
+        They may want other files looked at; no file names another.
+        """
+        if not spec.lists:
+            return observed, spec
+        spec = self._spec(observed)
+        refined = self._refine(question, observed, spec)
+        return (self._with_files(refined, observed) if refined != question else observed), spec
 
     def _with_files(self, question: Question, observed: Observed) -> Observed:
         """The same with the files that the patterns select: nothing else is asked again."""
@@ -119,6 +133,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
                 self.layers, repo=file, platform=observed.target.platform
             )
             layers = settings.over_layers(layers, wanted_settings(self.request, observed))
+            if not self.ending:
+                layers = formats.with_lists(layers, observed.files.texts)
             return merge(layers, files.get(".worktreeinclude", b""))
         except MooringError as error:
             if not self.ending:

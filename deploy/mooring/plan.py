@@ -154,6 +154,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         check_path(request, observed)
         check_branch_free(request, observed, branch)
     start, makes_branch = _start(request, observed, base, branch)
+    _check_lists(spec, observed)
     choice = choose(spec, observed)
     taken = {item.dest for item in choice.placed}
     names = _names(request, observed, base, branch)
@@ -202,6 +203,13 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         notes=(*choice.notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
     )
+
+
+def _check_lists(spec: Spec, observed: Observed) -> None:
+    for path, where in spec.lists.items():
+        if path not in observed.files.texts:
+            place = observed.repo.checkout or f"{observed.repo.base} of the repo"
+            raise MooringError(f"Cannot read {path}: there is no such file in {place} ({where})")
 
 
 def _steps(spec: Spec, done: frozenset[str]) -> tuple[Step, ...]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .document import AgentSpec, Command, File, GitSpec, Secret, Symlink, Template, When
+from .document import AgentSpec, Command, File, FilesSpec, GitSpec, Secret, Symlink, Template, When
 from .errors import MooringError
 
 MAX_BYTES = 1048576
@@ -56,6 +56,8 @@ class Layers(msgspec.Struct, frozen=True):
     agent: str = "dev"
     texts: dict[str, bytes] = {}
     """Templates of the user's config directory, by path there."""
+    listed: dict[str, FilesSpec] = {}
+    """What the files that `files.from` names list, by path, as far as they were looked at."""
     platform: str = ""
     ci: bool = False
     approved: bool = False
@@ -74,6 +76,13 @@ class Layers(msgspec.Struct, frozen=True):
     def session(self) -> File:
         """The session's own: its overrides, and over them what `--set` said."""
         return over(self.overrides, self.set)
+
+    @property
+    def lists(self) -> dict[str, str]:
+        """Files of the repo whose entries count too, and where that is said."""
+        return {
+            path: f"{name}: files.from" for name, file in self.named() for path in file.files.lists
+        }
 
     def holds(self, when: When) -> bool:
         """Whether a rule does."""
@@ -126,6 +135,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     patterns: tuple[str, ...]
     """What git is asked for, as gitignore patterns."""
     rules: tuple[Rule, ...]
+    lists: dict[str, str]
+    """Files of the repo whose entries are among the rules, and where that is said."""
     required: dict[str, str]
     """Paths that have to be there at last, and where that is said."""
     filter: str
@@ -144,7 +155,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         `main:`, `sum:` and `text:` are paths of the repo, `at:` others of the target, `here:` of
         the workspace; `skip:` are patterns that no directory may hold which is brought whole.
         """
-        names = []
+        names = [f"text:{path}" for path in self.lists]
         for rule in self.rules:
             if rule.action == "symlink":
                 names += [f"{_kind(rule)}:{rule.src}", f"here:{rule.dest}"]
@@ -203,6 +214,7 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         disposable=_unique([*DISPOSABLE, *user.disposable, *repo.disposable, *top.disposable]),
         patterns=_unique([*patterns, *_pattern_lines(include)]),
         rules=(*rules, *_included(include)),
+        lists=layers.lists,
         required={
             path: f"{name}: files.required[{index}]"
             for name, file in layers.named()
@@ -227,9 +239,16 @@ def _commands(layers: Layers) -> Iterator[Command]:
             yield Command(entry) if isinstance(entry, str) else entry
 
 
-def _rules(layers: Layers) -> Iterator[Rule]:
+def _sections(layers: Layers) -> Iterator[tuple[str, str, FilesSpec]]:
+    """Each layer's `files` and the lists that it names, with what stands before an entry's name."""
     for name, file in layers.named():
-        files = file.files
+        yield name, f"{name}: files.", file.files
+        for path in file.files.lists:
+            yield name, f"{path}: ", layers.listed.get(path, FilesSpec())
+
+
+def _rules(layers: Layers) -> Iterator[Rule]:
+    for name, place, files in _sections(layers):
         for action, entries in (
             ("copy", files.copy),
             ("template", files.template),
@@ -237,7 +256,7 @@ def _rules(layers: Layers) -> Iterator[Rule]:
             ("skip", files.skip),
         ):
             for index, entry in enumerate(entries):
-                where = f"{name}: files.{action}[{index}]"
+                where = f"{place}{action}[{index}]"
                 own = name in SESSION
                 if isinstance(entry, str):
                     path = entry.strip("/") if action == "symlink" else ""
@@ -289,8 +308,13 @@ def _both(low: Any, high: Any, silent: Any) -> Any:
     if isinstance(silent, dict):
         return {**low, **high}
     if isinstance(silent, list):
-        return [*low, *high]
+        return [*_items(low), *_items(high)]
     return low if high == silent else high
+
+
+def _items(found: str | list[Any]) -> list[Any]:
+    """A list; of one thing that stands without, that."""
+    return [found] if isinstance(found, str) else found
 
 
 def _over(*layers: GitSpec) -> GitSpec:

@@ -214,3 +214,116 @@ def test_claude_gets_the_arguments_and_variables(person: Person, shop: Path) -> 
     said = done.stdout.splitlines()
     assert said[:2] == ["repo", "--verbose"]
     assert said[-1] == "--debug"
+
+
+LISTED = """\
+# what a workspace needs
+copy:.env.local
+copy:.env.shared:config/.env
+symlink:node_modules
+skip:*.log
+"""
+
+
+@pytest.fixture
+def lister(person: Person, repo: Path) -> Path:
+    """A repo that has its files in a list of another tool's."""
+    (repo / "node_modules").mkdir()
+    (repo / ".env.shared").write_text("SHARED=1\n")
+    spec = "files: {from: .worktree-files, copy: [.env.log]}\n"
+    commit(person, repo, {"mooring.yaml": spec, ".worktree-files": LISTED})
+    commit(person, repo, {".gitignore": ".env*\nnode_modules\n"})
+    return repo
+
+
+def test_a_list_of_another_tool_is_read(person: Person, lister: Path) -> None:
+    (lister / ".env.log").write_text("LOG=1\n")
+    place = made(person, "fix-login", cwd=lister)
+    assert (place / ".env.local").read_text() == (lister / ".env.local").read_text()
+    assert (place / "config/.env").read_text() == "SHARED=1\n"
+    assert os.readlink(place / "node_modules") == str(lister / "node_modules")
+    assert not (place / ".env.log").exists()
+    planned = person.mooring("files", "plan", "fix-login", "--json", cwd=lister)
+    found = {row["path"]: row["rule"] for row in json.loads(planned.stdout)}
+    assert found == {
+        ".env.local": ".worktree-files: copy[0]",
+        "config/.env": ".worktree-files: copy[1]",
+        "node_modules": ".worktree-files: symlink[0]",
+        ".env.log": ".worktree-files: skip[0]",
+    }
+    assert "unchanged" in person.mooring("new", "fix-login", cwd=lister).stderr
+    assert status(person, place) == ""
+    (lister / ".worktree-files").write_text(LISTED.replace("skip:*.log\n", ""))
+    person.mooring("new", "fix-login", cwd=lister)
+    assert (place / ".env.log").read_text() == "LOG=1\n"
+    audited = person.mooring("files", "audit", "--json", cwd=lister)
+    assert "config/.env" not in audited.stdout
+    person.mooring("end", "fix-login", cwd=lister)
+
+
+def test_several_lists_and_one_by_set(person: Person, lister: Path) -> None:
+    (lister / ".env.one").write_text("ONE=1\n")
+    (lister / ".env.two").write_text("TWO=2\n")
+    (lister / "one").write_text(".env.one\n")
+    (lister / "two").write_text("copy:.env.two\n")
+    (lister / "mooring.yaml").write_text("files: {from: [.worktree-files, one]}\n")
+    place = made(person, "fix-login", "--set", "files.from=two", cwd=lister)
+    for name in (".env.local", ".env.one", ".env.two"):
+        assert (place / name).is_file()
+    planned = person.mooring("files", "plan", "fix-login", "--json", cwd=lister)
+    rules = {row["path"]: row["rule"] for row in json.loads(planned.stdout)}
+    assert (rules[".env.one"], rules[".env.two"]) == ("one: copy[0]", "two: copy[0]")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "there is no such file in {place} (mooring.yaml: files.from)"),
+        ("copy:.env.local\nlink:x\n", "Cannot read .worktree-files line 2: 'link' is none of"),
+        ("copy:a\ncopy:../../x\n", "Cannot read .worktree-files line 2: '../../x' leaves"),
+        ("link", "(mooring.yaml: files.from)"),
+    ],
+)
+def test_a_list_that_cannot_be_read(
+    person: Person, lister: Path, text: str | None, message: str
+) -> None:
+    path = lister / ".worktree-files"
+    path.unlink()
+    if text == "link":
+        path.symlink_to(person.home / ".gitconfig")
+    elif text:
+        path.write_text(text)
+    done = person.mooring("new", "fix-login", cwd=lister, check=False)
+    assert done.returncode == 1
+    assert message.format(place=lister) in done.stderr
+    assert (rows(person), records(person.home)) == ([], [])
+
+
+def test_a_list_that_is_gone_stops_no_end(person: Person, lister: Path) -> None:
+    made(person, "fix-login", cwd=lister)
+    (lister / ".worktree-files").write_text("link:x\n")
+    person.mooring("end", "fix-login", cwd=lister)
+
+
+def test_a_template_in_a_list_needs_an_approval(person: Person, lister: Path) -> None:
+    listed = LISTED + "template:env.j2:.env\n"
+    commit(person, lister, {".worktree-files": listed, "env.j2": "T={{ topic }}\n"})
+    refused = person.mooring("new", "fix-login", cwd=lister, check=False)
+    assert refused.returncode == 4
+    assert "T={{ topic }}" in person.mooring("trust", "--show", cwd=lister, check=False).stdout
+    person.mooring("trust", "--yes", cwd=lister)
+    place = made(person, "fix-login", cwd=lister)
+    assert (place / ".env").read_text() == "T=fix-login\n"
+    assert "unchanged" in person.mooring("new", "fix-login", cwd=lister).stderr
+    (lister / "env.j2").write_text("T=changed\n")
+    assert person.mooring("new", "fix-login", cwd=lister, check=False).returncode == 4
+
+
+def test_of_a_url_the_base_commit_has_the_list(person: Person, lister: Path, origin: str) -> None:
+    listed = "template:env.j2:.env\n"
+    commit(person, lister, {".worktree-files": listed, "env.j2": "T={{ topic }}\n"})
+    person.git("push", origin, "main", cwd=lister)
+    (lister / ".worktree-files").write_text("link:not pushed\n")
+    done = person.mooring("new", "fix-login", "--repo", origin, "--trust")
+    assert (Path(done.stdout.strip()) / ".env").read_text() == "T=fix-login\n"
+    assert "unchanged" in person.mooring("new", "fix-login", "--repo", origin).stderr

@@ -310,6 +310,34 @@ def test_a_copied_file_is_a_pattern_too() -> None:
     assert (rule.action, rule.src, rule.dest) == ("copy", "config/a", "b")
 
 
+@pytest.mark.parametrize(
+    ("text", "lists"),
+    [
+        (b"files: {from: .worktree-files}", [".worktree-files"]),
+        (b"files: {from: [a, b/c]}", ["a", "b/c"]),
+        (b"files: {copy: [a]}", []),
+    ],
+)
+def test_lists_of_other_tools(text: bytes, lists: list[str]) -> None:
+    spec = merge(Layers(repo=parse(text)))
+    assert spec.lists == dict.fromkeys(lists, "mooring.yaml: files.from")
+    assert spec.watched == tuple(f"text:{path}" for path in lists)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("files: {from: ../x}", "line 1: '../x' leaves the repo"),
+        ("files:\n  from:\n  - a\n  - /etc/passwd", "line 4: '/etc/passwd' leaves the repo"),
+        ("files: {form: a}", "did you mean 'from'?"),
+        ("files: {from_: a}", "unknown key 'files.from_'; did you mean 'from'?"),
+        ("files: {from: 1}", "files.from: "),
+    ],
+)
+def test_lists_that_are_refused(text: str, said: str) -> None:
+    assert said in refusal(text)
+
+
 def test_the_users_files(tmp_path: Path) -> None:
     none = load_user(tmp_path, "fix-login")
     assert (none.user, none.overrides) == (File(), File())

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from mooring.config import LATER, parse
 from mooring.errors import MooringError
-from mooring.formats import DOTTED, Entry, Listed, of_templates, read
+from mooring.formats import DOTTED, Entry, Listed, of_templates, read, with_lists
 from mooring.section import rendered
-from mooring.spec import MAX_BYTES
+from mooring.spec import MAX_BYTES, Layers, merge
 
 
 def lists(text: str | bytes, name: str = "files.txt") -> dict[str, list[Entry]]:
@@ -194,3 +194,17 @@ def assert_means(listed: Listed) -> None:
         for there, entry in zip(getattr(files, action), wanted, strict=True):
             given = entry if isinstance(entry, str) else {k: getattr(there, k) for k in entry}
             assert (there if isinstance(entry, str) else given) == entry
+
+
+def test_lists_are_read_where_they_are_there() -> None:
+    repo = parse(b"files: {from: [one, two], copy: [own]}")
+    layers = Layers(repo=repo, overrides=parse(b"files: {from: mine}"))
+    texts = {"one": b"copy:.env\n", "mine": b"symlink:data\n", "unasked": b"copy:x\n"}
+    found = merge(with_lists(layers, texts))
+    assert [(rule.action, rule.src, rule.where, rule.override) for rule in found.rules] == [
+        ("copy", "own", "mooring.yaml: files.copy[0]", False),
+        ("copy", "/.env", "one: copy[0]", False),
+        ("symlink", "data", "mine: symlink[0]", True),
+    ]
+    with pytest.raises(MooringError, match="Cannot read two line 2: 'link' is none of"):
+        with_lists(layers, {"two": b"copy:a\nlink:b\n"})

@@ -142,11 +142,13 @@ def test_sixteen_processes_migrate_once_and_lose_nothing(path: Path, there: bool
 
 
 def test_a_record_is_indexed_whole(registry: Registry) -> None:
-    record = a_record(issue="17", pipeline="run-3", ports={"PORT": 1, "PORT_WEB": 2})
+    own = {"env": {"A": "{{ topic }}", "B": 'é"'}, "set": ['env.B=é"']}
+    record = a_record(issue="17", pipeline="run-3", ports={"PORT": 1, "PORT_WEB": 2}, **own)
     registry.index(record, "@ssh/box", "claimed")
     (row,) = registry.rows()
     assert (row.host, row.state, row.session, row.commit) == ("@ssh/box", "ready", SESSION, SEEN)
     assert (row.issue, row.pipeline, row.ports) == ("17", "run-3", record.ports)
+    assert (row.env, row.set) == (record.env, record.set)
     for name in ("target", "repo", "agent", "topic", "source", "branch", "base", "worktree"):
         assert getattr(row, name) == getattr(record, name)
     assert row.updated_at == record.updated

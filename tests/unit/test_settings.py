@@ -66,6 +66,7 @@ def test_what_settings_say(settings: list[str], file: File) -> None:
         ("env.A.B=x", "Cannot read --set: 'A.B' is no environment variable name"),
         ("env.PORT=1", "Cannot read --set: PORT is set by Mooring itself"),
         ("env={A: [b]}", "Cannot read --set env line 1: env.A must be text"),
+        ('env={"a[b": x}', "Cannot read --set: 'a[b' is no environment variable name"),
         ("env.A.B.C=x", "'A.B.C' is no environment variable name"),
         ("base.x=y", "Cannot read --set: base: Expected `str`, got `object`"),
         ("files.copy=[{src: ../x}]", "Cannot read --set: '../x' leaves the repo"),
@@ -133,11 +134,15 @@ def test_one_file_over_another() -> None:
     assert both.claude == ClaudeSpec(["--low", "--high"])
     assert both.git == GitSpec("High", "low@example.com")
     assert not both.checkout.submodules
+    one, two = parse(b"files: {from: one}"), parse(b"files: {from: [two]}")
+    assert over(one, two).files.lists == ["one", "two"]
+    assert over(two, one).files.lists == ["two", "one"]
 
 
 @pytest.mark.parametrize("file", [LOW, HIGH, File()])
 def test_over_nothing_and_nothing_over_it(file: File) -> None:
     assert over(file, File()) == over(File(), file) == file
+    assert over(file, file).base == file.base
 
 
 def spec(approved: bool, *settings: str) -> Spec:

@@ -11,7 +11,7 @@ import msgspec
 from .. import config
 from ..categories import Row, compiled, proposed
 from ..errors import MooringError, command
-from ..formats import ACTIONS, Entry
+from ..formats import ACTIONS, Entry, with_lists
 from ..spec import Layers, Rule, merge
 from .lookup import repo_here
 from .places import cwd, main_checkout, main_git_dir
@@ -63,6 +63,8 @@ def _rules(checkout: Path) -> tuple[Rule, ...]:
     repo = config.parse(content(checkout), str(checkout / "mooring.yaml"))
     platform = os.uname().sysname.lower()
     layers = Layers(user=user, repo=repo, platform=platform)
+    texts = {path: content(checkout, path) for path in layers.lists}
+    layers = with_lists(layers, texts)
     return merge(layers, content(checkout, ".worktreeinclude")).rules
 
 
