@@ -123,6 +123,7 @@ def finished(
         record,
         state=State.READY,
         carry="",
+        set=list(plan.set),
         env=plan.recorded_env,
         include=list(plan.include),
         watched=list(plan.watched),

@@ -13,6 +13,12 @@ from .errors import MooringError
 from .spec import Layers
 
 OPTION = "--set"
+REFUSED = {
+    "secrets": "a setting is recorded on the target, which has no say in the secrets of this host; "
+    "overrides/TOPIC.yaml in your config directory can name them",
+    "agents": "a session has one agent; git.name and the like are for it",
+}
+"""Keys that no setting may have, and why."""
 
 
 def combined(
@@ -41,12 +47,8 @@ def read(settings: Iterable[str]) -> File:
     for one in settings:
         key, _, value = one.partition("=")
         path = _path(key)
-        if path[0] == "secrets":
-            raise MooringError(
-                f"Cannot read {OPTION} {key}: settings are recorded on the target, which has no "
-                "say in the secrets of this host",
-                "overrides/TOPIC.yaml in your config directory can name them",
-            )
+        if path[0] in REFUSED:
+            raise MooringError(f"Cannot read {OPTION} {key}: {REFUSED[path[0]]}")
         document = _merged(document, _nested(path, _value(path, key, value)))
     return checked(document, OPTION, {})
 

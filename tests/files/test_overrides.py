@@ -6,8 +6,11 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from mooring.facts import record as record_file
+from mooring.model import Record
 from tests.git.traces import made, records, rows, status
 from tests.support import PROJECT, Done, Person, commit
 
@@ -200,6 +203,47 @@ def test_a_record_of_an_older_mooring_is_read(person: Person, shop: Path) -> Non
     assert kept(person) == ["env.ONE=1"]
     assert entered(person, shop)["ONE"] == "1"
     person.mooring("end", "fix-login", cwd=shop)
+
+
+def rewritten(person: Person, **changes: object) -> None:
+    """The one record as somebody on the target has changed it."""
+    (path,) = (person.home / ".local/share/mooring/records").glob("*/*/*.json")
+    path.write_text(record_file.text(msgspec.convert(records(person.home)[0] | changes, Record)))
+
+
+def test_a_record_names_no_secret_of_the_controller(person: Person, shop: Path) -> None:
+    made(person, "fix-login", cwd=shop)
+    trap = person.home / "trap"
+    setting = f'secrets={{KEY: {{command: [touch, "{trap}"]}}}}'
+    rewritten(person, set=[setting, "env.ONE=1"])
+    refused = person.mooring("new", "fix-login", "--trust", cwd=shop, check=False)
+    assert refused.returncode == 1
+    assert "Cannot read --set secrets" in refused.stderr
+    assert not trap.exists()
+    person.mooring("new", "fix-login", "--unset", "secrets", cwd=shop)
+    assert kept(person) == ["env.ONE=1"]
+
+
+def test_settings_that_cannot_be_read_stop_no_end(person: Person, shop: Path) -> None:
+    made(person, "fix-login", cwd=shop)
+    rewritten(person, set=["no-such-key=1"])
+    done = person.mooring("end", "fix-login", cwd=shop)
+    assert "unknown key 'no-such-key'; going on without it" in done.stderr
+
+
+def test_a_dry_run_records_nothing(person: Person, shop: Path) -> None:
+    made(person, "fix-login", "--set", "env.MODE=x", cwd=shop)
+    args = ("--set", "env.MODE=y", "--set", "env.ONE=1", "--dry-run")
+    person.mooring("new", "fix-login", *args, cwd=shop)
+    assert kept(person) == ["env.MODE=x"]
+    assert entered(person, shop)["MODE"] == "x"
+
+
+def test_the_answers_have_the_settings(person: Person, shop: Path) -> None:
+    made(person, "fix-login", "--set", "env.MODE=x", cwd=shop)
+    for verb in ("new", "status"):
+        answer = json.loads(person.mooring(verb, "fix-login", "--json", cwd=shop).stdout)
+        assert answer["set"] == ["env.MODE=x"]
 
 
 def test_claude_gets_the_arguments_and_variables(person: Person, shop: Path) -> None:

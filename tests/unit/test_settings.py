@@ -70,8 +70,9 @@ def test_what_settings_say(settings: list[str], file: File) -> None:
         ("env.A.B.C=x", "'A.B.C' is no environment variable name"),
         ("base.x=y", "Cannot read --set: base: Expected `str`, got `object`"),
         ("files.copy=[{src: ../x}]", "Cannot read --set: '../x' leaves the repo"),
-        ("secrets.KEY.env=X", "Cannot read --set secrets.KEY.env: settings are recorded"),
-        ("secrets={KEY: {env: X}}", "Cannot read --set secrets: settings are recorded"),
+        ("secrets.KEY.env=X", "Cannot read --set secrets.KEY.env: a setting is recorded"),
+        ("agents={dev: {git: {name: x}}}", "Cannot read --set agents: a session has one agent"),
+        ("secrets={KEY: {env: X}}", "Cannot read --set secrets: a setting is recorded"),
     ],
 )
 def test_settings_that_are_refused(setting: str, said: str) -> None:

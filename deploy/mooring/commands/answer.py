@@ -24,6 +24,7 @@ def of_record(record: Record, changed: tuple[str, ...] = ()) -> dict[str, Any]:
         "ports": record.ports,
         "issue": record.issue,
         "pipeline": record.pipeline,
+        "set": record.set,
         "changed": list(changed),
     }
 
@@ -45,5 +46,6 @@ def of_row(row: Row) -> dict[str, Any]:
         "ports": row.ports,
         "issue": row.issue,
         "pipeline": row.pipeline,
+        "set": row.set,
         "updated_at": row.updated_at,
     }
