@@ -424,7 +424,7 @@ SPECS = {
     "copy of git": "files: {copy: [{src: .git/config}]}\n",
     "dest outside": "files: {copy: [{src: .env.local, dest: ../x}]}\n",
     "everything disposable": "disposable: ['*']\n",
-    "not yet": "setup: [make]\n",
+    "not yet": "prebuild: [make]\n",
     "broken": "base: [main\n",
     "deep": "[" * 3000,
     "tab": "\tbase: main\n",

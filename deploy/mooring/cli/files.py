@@ -128,11 +128,11 @@ def import_(path: Path, repo: str | None, write: bool, as_json: bool) -> None:
     from ..commands import audit as command
     from ..commands import imports
 
+    checkout = command.checkout_of(repo) if write or repo else None
     listed = imports.imported(path, repo)
     if as_json:
         ui.answer_json({"files": listed.entries(), "notes": listed.notes})
-    checkout = command.checkout_of(repo) if write else None
-    _add(listed.entries(), listed.notes, checkout, quiet=as_json)
+    _add(listed.entries(), listed.notes, checkout if write else None, quiet=as_json)
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:
