@@ -101,6 +101,33 @@ PLACEHOLDER = (
 SHAPELESS = frozenset({GENERIC, QUOTED, YAML, URL})
 """Rules that a line with a placeholder doesn't meet; the others know a key by its shape."""
 
+GREP = r"""
+secretish() { # FILE...: those that look as if they held a secret, by the rules of secretish.py
+  if [ $# -eq 0 ]; then return 0; fi
+  _small=$(find "$@" -prune -size -1048577c)
+  set --
+  while IFS= read -r _name; do if [ -n "$_name" ]; then set -- "$@" "$_name"; fi; done <<SMALL
+$_small
+SMALL
+  if [ $# -eq 0 ]; then return 0; fi
+  { printf '%s\n' "$shaped" | grep -lE -f - -- "$@"
+    printf '%s\n' "$shapeless" | grep -HE -f - -- "$@" | tr -d '\r' | grep -vE -e "$placeholder" |
+      sed 's/:.*//'; } 2>/dev/null | sort -u
+}
+"""
+"""The same for sh, with what `names` gives; names of files with a colon are cut off there."""
+
+
+def names() -> dict[str, str]:
+    """The variables of GREP."""
+    shaped = [pattern for name, pattern in RULES if name not in SHAPELESS]
+    shapeless = [pattern for name, pattern in RULES if name in SHAPELESS]
+    return {
+        "shaped": "\n".join(shaped),
+        "shapeless": "\n".join(shapeless),
+        "placeholder": PLACEHOLDER,
+    }
+
 
 def found(data: bytes) -> str:
     """The name of the first rule that a line of the first MiB meets, '' if none does."""

@@ -229,3 +229,15 @@ def test_two_rules_for_one_destination(person: Person, repo: Path) -> None:
     assert done.returncode == 1
     assert "files.copy[0] and mooring.yaml: files.copy[1]" in done.stderr
     assert rows(person) == []
+
+
+def test_a_copy_that_looks_like_a_secret_is_said_once(person: Person, main: Path) -> None:
+    planted = "AKIAIOSFODNN7EXAMPLE"
+    (main / ".env").write_text(f"A=1\nAWS_ACCESS_KEY_ID={planted}\n")
+    (main / ".env.shared").write_text("API_KEY=changeme\n")
+    (main / ".env.local").write_text("DB_PASSWORD='hunter2-Zq9'\n")
+    done = person.mooring("new", "fix-login", cwd=main)
+    assert "copied, with what looks like a secret in it: .env, .env.local (" in done.stderr
+    assert planted not in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "looks like" not in person.mooring("new", "fix-login", cwd=main).stderr

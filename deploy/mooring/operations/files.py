@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
-from .. import rules
+from .. import rules, secretish
 from ..facts.files import TREE
 from ..handle import Workspace, text_sum
 from ..rules import NEW, Placed, state
@@ -103,6 +103,8 @@ copied() { # MODE SRC DEST KNOWN: a file, or a symlink
     die "Cannot copy $2 to $3"
   ours "$_sum" "$3"
   move_stage "$3"
+  brought="$brought
+$3"
   echo "made $_sum $3"
 }
 tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
@@ -172,6 +174,7 @@ linked() { # SRC DEST KNOWN
 }
 guarded
 bundled=; if [ -n "$bundle" ]; then unpack; fi
+brought= # what may hold a secret
 while IFS='	' read -r action known mode src dest; do
   [ -n "$action" ] || continue
   cd -P -- "$path"
@@ -186,6 +189,14 @@ while IFS='	' read -r action known mode src dest; do
 done <<FILES
 $files
 FILES
+cd -P -- "$path"
+set --
+while IFS= read -r _name; do
+  if [ -n "$_name" ] && [ -f "$_name" ] && [ ! -L "$_name" ]; then set -- "$@" "./$_name"; fi
+done <<BROUGHT
+$brought
+BROUGHT
+secretish "$@" | sed 's,^\./,secret ,'
 """
 
 REQUIRED = r"""
@@ -220,12 +231,13 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
             "bundle": bundle(workspace, [item for item, _ in found]),
             "files": "\n".join(lines),
             "guarded": "\n".join(_dest(workspace, item) for item in stale),
+            **secretish.names(),
             "force": "yes" if workspace.request.force else "",
             "now": str(int(time.time())),
             **{f"text_{index}": text for index, text in enumerate(texts.values())},
         }
         done = lambda answer: _made(workspace, answer)  # noqa: E731
-        yield run(workspace, names, TREE + _FILES, done, watched=True)
+        yield run(workspace, names, TREE + secretish.GREP + _FILES, done, watched=True)
 
 
 def _stale(workspace: Workspace, item: Placed) -> bool:
@@ -322,11 +334,19 @@ def tightening(mode: str) -> str:
 
 def _made(workspace: Workspace, answer: list[str]) -> None:
     links = {item.dest: item.sum for item in workspace.plan.files if item.sum.startswith("-> ")}
+    suspected: list[str] = []
     for line in answer:
         done, _, rest = line.partition(" ")
         if done == "made":
             value, _, dest = rest.partition(" ")
             workspace.copied[dest] = links[dest] if value == "->" else value
             workspace.copied_anew.add(dest)
+        elif done == "secret":
+            suspected.append(rest)
         elif done == "kept":
             workspace.tell((f"kept as it is: {rest} (the worktree has one itself)",))
+    if suspected:
+        told = f"copied, with what looks like a secret in it: {', '.join(suspected)}"
+        workspace.tell(
+            (f"{told} (docs/files.md: a template with `secrets` keeps it out of copies)",)
+        )
