@@ -110,6 +110,7 @@ secretish() { # FILE...: those that look as if they held a secret, by the rules 
 $_small
 SMALL
   if [ $# -eq 0 ]; then return 0; fi
+  printf '%s\n%s\n' "$shaped" "$shapeless" | grep -qE -f - -- "$@" || return 0
   { printf '%s\n' "$shaped" | grep -lE -f - -- "$@"
     printf '%s\n' "$shapeless" | grep -HE -f - -- "$@" | tr -d '\r' | grep -vE -e "$placeholder" |
       sed 's/:.*//'; } 2>/dev/null | sort -u

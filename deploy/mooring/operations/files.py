@@ -77,6 +77,34 @@ unpack() { # what came with the script
     die "Cannot write to $path/.mooring"
   bundle=
 }
+batch= batch_from= batch_to= # new files of one directory, by name: one cp brings them all
+flush() {
+  if [ -z "$batch" ]; then return 0; fi
+  new_stage
+  rm -f -- "$stage" && mkdir -m 700 -- "$stage" || die "Cannot write to $path/.mooring"
+  set --
+  while IFS= read -r _name; do if [ -n "$_name" ]; then set -- "$@" "$_name"; fi; done <<BATCH
+$batch
+BATCH
+  (cd -- "$batch_from" && cp -pP -- "$@" "$stage/") ||
+    die "Cannot copy from $batch_from: $*"
+  mkdirs "$batch_to/."
+  _sums=$(cd -- "$stage" && digest -- "$@")
+  while IFS= read -r _line; do
+    _name=${_line#*[ ][ *]} _dest=$batch_to/${_line#*[ ][ *]}
+    ours "${_line%% *}" "${_dest#./}"
+    echo "made ${_line%% *} ${_dest#./}"
+    brought="$brought
+${_dest#./}"
+    set -- "$@" "$stage/$_name"
+    shift
+  done <<SUMS
+$_sums
+SUMS
+  mv -f -- "$@" "$path/$batch_to/" || die "Cannot write to $batch_to"
+  rm -rf -- "$stage"
+  stage= batch=
+}
 copied() { # MODE SRC DEST KNOWN: a file, or a symlink
   from "$2"
   if [ -L "$_from" ]; then
@@ -91,6 +119,14 @@ copied() { # MODE SRC DEST KNOWN: a file, or a symlink
     return 0
   fi
   [ -f "$_from" ] || die "Cannot copy $2: it is gone from $checkout"
+  if [ "$1$4$5" = -- ] && [ ! -e "$3" ] && [ ! -L "$3" ] && [ "${2##*/}" = "${3##*/}" ]; then
+    if [ "$2" != "$3" ]; then hide "$3"; fi
+    _to=.; case $3 in */*) _to=${3%/*} ;; esac
+    if [ "$_to" != "$batch_to" ] || [ "${_from%/*}" != "$batch_from" ]; then flush; fi
+    batch_to=$_to batch_from=${_from%/*} batch="$batch${3##*/}
+"
+    return 0
+  fi
   _sum=$(sha <"$_from")
   _known=$4
   if [ -n "$5" ] && [ -z "$(cd -- "$path" && wt_git status --porcelain -- "$3")" ]; then
@@ -189,6 +225,7 @@ while IFS='	' read -r action known mode src dest; do
 done <<FILES
 $files
 FILES
+flush
 cd -P -- "$path"
 set --
 while IFS= read -r _name; do
