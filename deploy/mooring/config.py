@@ -281,7 +281,7 @@ def _problems(file: File) -> Iterator[tuple[str, str]]:
         if any("\0" in word or "\n" in word for word in words):
             yield f"{path}.credential.command", "a word cannot hold a newline"
     for index, pattern in enumerate(file.disposable):
-        if not pattern.strip() or pattern.strip(" */.") == "" or re.search(r"[\n:!]", pattern):
+        if not re.sub(r"[\s*?/.\[\]]", "", pattern) or re.search(r"[\n:!]", pattern):
             yield f"$.disposable[{index}]", f"{pattern!r} would make everything disposable"
 
 

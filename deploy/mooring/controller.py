@@ -16,7 +16,7 @@ from .repo import parse_source
 SECONDS = 120
 
 _WHERE = r"""
-common= checkout= path= record= bases= include_known=yes
+common= checkout= path= record= bases= scan= include_known=yes
 find_checkout() { # the main one of the repo that we stand in
   cd -- "$place" || return 1
   common=$(quiet_git rev-parse --git-common-dir 2>/dev/null) || return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 from .claude import hooks
 from .errors import MooringError, command
@@ -93,10 +94,13 @@ def provisioned(observed: Observed) -> frozenset[str]:
     if not record:
         return frozenset()
     # A copy whose source is gone is the last one.
+    units = tuple(path for path in sources if path.endswith("/"))
     copies = {
         path: value
         for path, value in record.files.items()
         if path in sources
+        or path.startswith(units)
+        or any(source.startswith(path) for source in sources if path.endswith("/"))
         or value in kept
         or not observed.repo.checkout  # it came from elsewhere
         or value.startswith("-> ")
@@ -109,7 +113,11 @@ def provisioned(observed: Observed) -> frozenset[str]:
         for path, value in written.items()
         if value in (present.get(path), there.get(f"here:{path}"))
     }
-    same |= {path for path, value in observed.files.provisioned if present.get(path) == value}
+    same |= {
+        path
+        for path, value in observed.files.provisioned
+        if value in (present.get(path), sha256(present.get(path, "").encode()).hexdigest())
+    }
     same |= {path for path, value in sources.items() if present.get(path) == value}
     again = {path for path in record.files if present.get(path) in kept}
     return frozenset({*same, *again, *KEPT})

@@ -26,6 +26,7 @@ SECTIONS = "\n## Task\n\n\n## Decisions\n\n\n## Blockers\n"
 HIDDEN = (
     ".mooring/.gitignore",
     ".mooring/.stage.*",
+    ".mooring/.stage.*/**",
     ".mooring/envrc",
     ".mooring/session",
     ".mooring/session-context.md",

@@ -448,10 +448,8 @@ class Workspace:
         plan = self.plan
         prompt = (plan.prompt,) if self.request.prompt else ()
         names = (plan.envrc, plan.context, *prompt, plan.settings)
-        renamed = (
-            item.dest for item in plan.files if item.dest != item.src or item.action != "copy"
-        )
-        return tuple(name for name in (*names, *renamed) if not name.startswith(".mooring/"))
+        brought = (item.dest for item in plan.files if item.root != "tracked")
+        return tuple(name for name in (*names, *brought) if not name.startswith(".mooring/"))
 
     def tell(self, notes: tuple[str, ...]) -> None:
         """Report each note once in a run."""

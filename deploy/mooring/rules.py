@@ -6,6 +6,7 @@ template, copy, symlink. Two that are alike in this are an error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import accumulate
@@ -101,8 +102,8 @@ class _Matcher:
 
 def _templates(spec: Spec, observed: Observed) -> Iterator[Placed]:
     rules = [rule for rule in spec.rules if rule.action == "template"]
-    names = context_names(spec.env, spec.ports) if rules else {}
     for rule in rules:
+        names = context_names(_env(rule, spec), spec.ports)
         if rule.dest == hooks.SETTINGS:
             raise MooringError(
                 f"Cannot render {rule.dest}: Mooring composes that with its hooks ({rule.where})",
@@ -119,6 +120,11 @@ def _templates(spec: Spec, observed: Observed) -> Iterator[Placed]:
         )
         made = record.files.get(rule.dest, "") if record and same else ""
         yield msgspec.structs.replace(item, sum=made)
+
+
+def _env(rule: Rule, spec: Spec) -> dict[str, str]:
+    """What a template may name: the user's own one nothing of the repo's that nobody approved."""
+    return spec.trusted_env if rule.root == "user" else spec.env
 
 
 def _text(rule: Rule, spec: Spec, observed: Observed) -> str:
@@ -139,7 +145,7 @@ def ingredients(item: Placed, spec: Spec, record: Record, target: str) -> str:
     """A sha256 over all that goes into a rendered file but the values of secrets."""
     if record.state is State.ENDED or not record.ports:
         return ""
-    names = context(spec.env, spec.ports, record, target)
+    names = context(_env(item.rule, spec), spec.ports, record, target)
     used = templates.needed(item.text, item.src, names, spec.secrets)
     inputs: tuple[Any, ...] = (
         item.text,
@@ -154,7 +160,7 @@ def rendered(
     item: Placed, spec: Spec, record: Record, target: str, secrets: Mapping[str, str]
 ) -> str:
     """What a template comes to in a workspace. Raises MooringError if it comes to nothing."""
-    names = context(spec.env, spec.ports, record, target)
+    names = context(_env(item.rule, spec), spec.ports, record, target)
     return templates.render(item.text, names, secrets, item.src)
 
 
@@ -177,6 +183,9 @@ def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed
             continue
         for rule in _named(path, named) or patterns[-1:]:
             yield _copy(path, rule, files.sources[path], observed)
+    for rule in patterns:
+        if not _is_there(rule, observed):
+            notes.append(f"not copied: {rule.src} ({files.root} has no such file)")
     for name, of_name in named.items():
         if any(_is_in(path, name) for path in files.matched):
             continue
@@ -184,6 +193,19 @@ def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed
             yield from _tracked(name, of_name, observed, notes)
         elif not any(rule.optional for rule in of_name):
             notes.append(f"not copied: {name} ({files.root} has no such file)")
+
+
+def _is_there(rule: Rule, observed: Observed) -> bool:
+    """Whether a pattern that is a plain name selects anything; any other need not."""
+    name = rule.src.strip("/")
+    if (
+        re.search(r"[*?\[\\!]", name)
+        or name == hooks.SETTINGS
+        or rule.where.startswith(".worktreeinclude")
+    ):
+        return True
+    ways = (f"/{path}" for path in observed.files.matched)
+    return any(f"/{name}/" in f"{way}/" for way in ways)
 
 
 _ELSEWHERE = ("user", "target")
@@ -269,7 +291,9 @@ def _links(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]
         to, key = f"{main}/{rule.src}", f"main:{rule.src}"
         if rule.root == "target":
             to, key = rule.src, f"at:{rule.src}"
-        if key in observed.files.there:
+        if rule.src in observed.files.outside and rule.root != "target":
+            notes.append(f"not linked: {rule.src} (it leads out of the repo)")
+        elif key in observed.files.there:
             yield Placed("symlink", rule.src, rule.dest, "", f"-> {to}", rule, root=rule.root)
         elif not rule.optional:
             place = (
@@ -292,7 +316,21 @@ def _decided(found: Iterable[Placed]) -> list[Placed]:
             )
         if not other or _rank(item) < _rank(other):
             best[item.dest] = item
+    _check_nested(best)
     return list(best.values())
+
+
+def _check_nested(best: Mapping[str, Placed]) -> None:
+    """Raise MooringError where one destination is in another."""
+    bare = {dest.rstrip("/"): item for dest, item in best.items()}
+    for dest, item in bare.items():
+        above = accumulate(dest.split("/")[:-1], lambda path, name: f"{path}/{name}")
+        other = next((bare[path] for path in above if path in bare), None)
+        if other and other.rule.where != item.rule.where:
+            raise MooringError(
+                f"Cannot {item.action} {item.src} to {item.dest}: {other.rule.where} brings "
+                f"{other.src} to {other.dest}, which {item.rule.where} is then in"
+            )
 
 
 def _rank(item: Placed) -> tuple[bool, int]:

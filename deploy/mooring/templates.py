@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 262144
 """The largest template, in bytes."""
+MAX_VALUE = 65536
+"""The longest value that `replace` gives, in characters."""
 MAX_RESULT = 1048576
 """The largest file that one may become, in bytes."""
+MAX_DEPTH = 60
+MAX_TURNS = 100000
+"""How many parts its loops may go through together."""
 MAX_NODES = 10000
 """How many parts one may have: what it costs to read grows with them."""
 _SAID = """
@@ -74,6 +79,7 @@ def needed(text: str, where: str, names: Mapping[str, Any], secrets: Iterable[st
     known = secrets.union(names)
     asked = _secrets(tree, where, secrets)
     _check_members(tree, where, names)
+    _check_loops(tree, where, names)
     used = [name for name in _found(tree, "Name") if name.ctx == "load"]
     bound = {"loop", "secret", *_bound(tree)}
     for name in used:
@@ -135,7 +141,7 @@ def _environment() -> Environment:
 
 def _replace(value: object, old: str, new: str) -> str:
     text = str(value)
-    if len(text) + (text.count(old) if old else len(text) + 1) * len(new) > MAX_RESULT:
+    if len(text) + (text.count(old) if old else len(text) + 1) * len(new) > MAX_VALUE:
         raise ValueError
     return text.replace(old, new)
 
@@ -157,15 +163,17 @@ def _tree(text: str, where: str) -> nodes.Template:
 
 def _check(tree: nodes.Template, where: str) -> None:
     """Raise MooringError for a part of the language that isn't ours."""
-    waiting: list[tuple[Any, bool]] = [(tree, False)]
+    waiting: list[tuple[Any, bool, int]] = [(tree, False, 0)]
     count = 0
     while waiting:
-        node, looped = waiting.pop()
+        node, looped, depth = waiting.pop()
         kind, count = type(node).__name__, count + 1
         problem = "it has too many parts" if count > MAX_NODES else _problem(node, kind, looped)
+        problem = "it is nested too deeply" if depth > MAX_DEPTH else problem
         if problem:
             raise _error(where, node.lineno, problem)
-        waiting += [(child, looped or kind == "For") for child in node.iter_child_nodes()]
+        looped = looped or kind == "For"
+        waiting += [(child, looped, depth + 1) for child in node.iter_child_nodes()]
 
 
 def _problem(node: Any, kind: str, looped: bool) -> str:
@@ -237,6 +245,21 @@ def _secrets(tree: nodes.Template, where: str, known: frozenset[str]) -> set[str
                 raise _error(where, call.lineno, f"there is no secret {name!r}{_near(name, known)}")
             asked.add(name)
     return asked
+
+
+def _check_loops(tree: nodes.Template, where: str, names: Mapping[str, Any]) -> None:
+    turns = 0
+    for loop in _found(tree, "For"):
+        over = loop.iter if type(loop.iter).__name__ == "Name" else loop.iter.node.node
+        turns += len(names.get(over.name, ())) * sum(1 for _ in loop.find_all(_any()))
+    if turns > MAX_TURNS:
+        raise MooringError(f"Cannot render {where}: its loops are too long")
+
+
+def _any() -> Any:
+    from jinja2 import nodes
+
+    return nodes.Node
 
 
 def _check_members(tree: nodes.Template, where: str, names: Mapping[str, Any]) -> None:

@@ -26,8 +26,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     def shown(self) -> list[str]:
         """What a person is to read: the text, or what of it has changed."""
         if not self.last or self.approved:
-            return self.text.splitlines()
-        lines = (self.last.splitlines(), self.text.splitlines())
+            return self.text.rstrip("\n").split("\n")
+        # Only a newline ends a line: what else looks like one is shown as it is.
+        lines = (self.last.split("\n"), self.text.split("\n"))
         return list(difflib.unified_diff(*lines, "approved", "now", lineterm=""))
 
 

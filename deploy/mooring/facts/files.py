@@ -178,6 +178,15 @@ plain() { # PATH: whether no part of it, from where we stand, is a symlink
     if [ -L "$_at" ]; then return 1; fi
   done
 }
+strays() { # PATH: whether it, or what it is in, is a symlink that leads out of the checkout
+  if plain "$1"; then return 1; fi
+  _at=$(real "$checkout/$1") _left=9
+  while [ -L "$_at" ] && [ "$_left" -gt 0 ]; do
+    _to=$(readlink -- "$_at") _left=$((_left - 1))
+    case $_to in /*) _at=$(real "$_to") ;; *) _at=$(real "${_at%/*}/$_to") ;; esac
+  done
+  case $_at/ in "$checkout"/*) return 1 ;; esac
+}
 main_git() { quiet_git --git-dir="$common" --work-tree="$checkout" "$@"; }
 head_of() { sed '/^<!-- mooring: /q' "$1"; } # the generated part of a context; the rest is kept
 probe_files() {
@@ -206,11 +215,18 @@ probe_files() {
     _wanted=$(printf '%s\n' "$_listed" | sed 's/^...//')
     say sources "$(printf '%s\n' "$_wanted" | sums; trees "$_wanted")"
     _tracked=$(printf '%s\n' "$watched" | sed -n 's/^sum://p')
-    if [ -n "$_tracked" ]; then say tracked "$(printf '%s\n' "$_tracked" | sums)"; fi
+    if [ -n "$_tracked" ]; then
+      say tracked "$(printf '%s\n' "$_tracked" | while IFS= read -r _line; do
+        if plain "$_line"; then printf '%s\n' "$_line"; fi; done | sums)"
+    fi
+    if [ -n "$scan" ] && [ -n "$record" ]; then # what no rule selects any more has its source too
+      say unnamed "$(entries files "$record" | sums)"; fi
+    _strays=$(printf '%s\n' "$watched" | sed -n 's/^main://p' | while IFS= read -r _line; do
+      if strays "$_line"; then printf '%s\t%s\n' "$_line" "$_line"; fi; done)
     _links=$(printf '%s\n' "$_wanted" | links)
     say source_links "$_links"
-    if [ -n "$_links" ] || whole "$_wanted"; then
-      say outside "$(printf '%s\n' "$_wanted" | outside)"; fi
+    if [ -n "$_links$_strays" ] || whole "$_wanted"; then
+      say outside "$(printf '%s\n' "$_wanted" | outside; printf '%s\n' "$_strays")"; fi
     texts
   fi
   _identity=${record%.json}.gitconfig
@@ -222,6 +238,8 @@ probe_files() {
   if [ -d "$path" ] && cd -- "$path"; then
     _present=$({
       printf '%s\n' "$watched" | sed -n 's/^here://p'
+      if [ -f .mooring/provisioned ] && [ ! -L .mooring/provisioned ]; then
+        sed 's/^.\{66\}//' .mooring/provisioned; fi
       printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
         .mooring/workspace .mooring/session-prompt.md .mooring/claude-settings.json \
         .mooring/.gitignore
@@ -263,7 +281,7 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """The checkout that those are in, '' if there is none."""
     elsewhere: dict[str, str]
     """sha256 of files by where they are: an absolute path, or `user:` and one in the config
-    directory; `sum:` and one that git tracks."""
+    directory; `sum:` and one that git tracks; `same:` and one that was brought earlier."""
     outside: dict[str, str]
     """Matched paths that are, or have, a symlink which leaves the checkout, with that symlink."""
     ignored: frozenset[str]
@@ -304,6 +322,7 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         elsewhere={
             **_sums(said.get("elsewhere", "")),
             **{f"sum:{path}": value for path, value in _pairs(said.get("tracked", ""))},
+            **{f"same:{path}": value for path, value in _pairs(said.get("unnamed", ""))},
         },
         outside=_columns(said.get("outside", "")),
         ignored=ignored,

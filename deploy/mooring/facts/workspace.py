@@ -104,6 +104,7 @@ def files_text(question: Question, observed: Observed) -> script.Stdin:
         "include": "\n".join(question.include or ()),
         "include_known": "yes",
         "watched": "\n".join(question.watched),
+        "scan": "",
         "bases": seen.base_commit,
     }
     main = "main() { probe_files; say end; }\nanswer main\n"

@@ -48,7 +48,7 @@ DESTS
 template() { # MODE TEXT DEST KNOWN
   _sum=$(printf '%s' "$2" | sha)
   if same "$3" "$_sum" "$4"; then
-    if [ "$_there" = "$_sum" ]; then echo "made $_sum $3"; fi
+    if [ "$_there" = "$_sum" ]; then chmod "$1" -- "$3"; echo "same $_sum $3"; fi
     return 0
   fi
   save "$3"
@@ -199,16 +199,34 @@ empty() { # SRC DEST: the directories in SRC that nothing is in
 }
 linked() { # SRC DEST KNOWN
   from "$1"
+  if [ -n "$force" ] && { [ -e "$2" ] || [ -L "$2" ]; } &&
+    [ "$(readlink -- "$2")" != "$_from" ]; then
+    _saved=.mooring/saved/$(printf '%s' "$2" | tr / _).$now
+    mkdirs "$_saved"
+    mv -- "$2" "$_saved" && echo "saved $2 as $_saved" || die "Cannot save $2 first"
+  fi
   if same "$2" "-> $_from" "$3"; then return 0; fi
   if [ ! -e "$_from" ]; then die "Cannot link $1: it is gone from $checkout"; fi
   mkdirs "$2"
-  save "$2"
   hide "$2" # a pattern such as node_modules/ is for directories, which a link to one is not
   if [ -L "$2" ]; then rm -f -- "$2"; fi
+  ours "$(printf '%s' "-> $_from" | sha)" "$2"
   ln -s -- "$_from" "$2" || die "Cannot link $1 to $2"
   echo "made -> $2"
 }
 guarded
+if [ -z "$hidden" ] && [ -n "$brings" ]; then # what is ignored there is perhaps not ignored here
+  _ignored=$(cd -- "$path" && printf '%s\n' "$brings" | wt_git check-ignore --stdin)
+  while IFS= read -r _name; do
+    case "
+$_ignored
+" in *"
+$_name
+"*) ;; *) hide "$_name" ;; esac
+  done <<BRINGS
+$brings
+BRINGS
+fi
 bundled=; if [ -n "$bundle" ]; then unpack; fi
 brought= # what may hold a secret
 while IFS='	' read -r action known mode src dest; do
@@ -267,6 +285,9 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
             "checkout": workspace.observed.files.root or plan.checkout,
             "bundle": bundle(workspace, [item for item, _ in found]),
             "files": "\n".join(lines),
+            "brings": "\n".join(
+                item.dest for item, _ in found if item.action == "copy" and item.root != "tracked"
+            ),
             "guarded": "\n".join(_dest(workspace, item) for item in stale),
             **secretish.names(),
             "force": "yes" if workspace.request.force else "",
@@ -286,7 +307,7 @@ def _stale(workspace: Workspace, item: Placed) -> bool:
         return False  # somebody else's
     if item.sum and there == item.sum:
         return workspace.request.refresh
-    return not there or not item.sum or force
+    return not there or not item.sum or force or workspace.request.refresh
 
 
 def _dest(workspace: Workspace, item: Placed) -> str:
@@ -332,7 +353,7 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
         )
     if item.source:
         workspace.rendered[item.dest] = item.source
-    if wanted and there == wanted:
+    if wanted and there == wanted and item.action != "template":
         workspace.copied[item.dest] = wanted
         return
     dest = item.dest
@@ -374,10 +395,11 @@ def _made(workspace: Workspace, answer: list[str]) -> None:
     suspected: list[str] = []
     for line in answer:
         done, _, rest = line.partition(" ")
-        if done == "made":
+        if done in ("made", "same"):
             value, _, dest = rest.partition(" ")
             workspace.copied[dest] = links[dest] if value == "->" else value
-            workspace.copied_anew.add(dest)
+            if done == "made":
+                workspace.copied_anew.add(dest)
         elif done == "secret":
             suspected.append(rest)
         elif done == "kept":

@@ -9,18 +9,20 @@ from pyinfra.api.exceptions import PyinfraError
 
 from .. import script
 from ..document import Secret
+from ..errors import MooringError
 from ..handle import Workspace
 from ..secrets import MAX_BYTES, checked, command_failure, failure, fetch
 
 _FETCH = r"""
+none() { printf '!%s\n' "$1"; exit 0; } # WHY
 if [ -n "$variable" ]; then
   set +u
   eval "_set=\${$variable+set} _value=\$$variable"
-  [ -n "$_set" ] || exit 66
+  [ -n "$_set" ] || none unset
   printf '%s' "$_value" | head -c "$most" | base64
 elif [ -n "$file" ]; then
   case $file in '~/'*) file=$HOME/${file#'~/'} ;; esac
-  [ -f "$file" ] && [ -r "$file" ] || exit 67
+  [ -f "$file" ] && [ -r "$file" ] || none unreadable
   head -c "$most" -- "$file" | base64
 else
   set --
@@ -30,7 +32,8 @@ WORDS
   if command -v timeout >/dev/null; then set -- timeout "$seconds" "$@"; fi
   _value=$("$@" </dev/null 2>/dev/null; _status=$?; echo .; exit "$_status")
   _status=$?
-  if [ "$_status" -ne 0 ]; then exit "$((_status == 124 ? 68 : 69))"; fi
+  if [ "$_status" -eq 124 ]; then none slow; fi
+  if [ "$_status" -ne 0 ]; then none "$_status"; fi
   printf '%s' "${_value%.}" | head -c "$most" | base64
 fi
 """
@@ -69,14 +72,19 @@ def _there(workspace: Workspace, name: str, secret: Secret) -> str:
         )
     except PyinfraError:
         raise failure(name, "the target stopped answering") from None
-    if done:
-        return checked(name, script.content("".join(output.stdout_lines)))
-    raise _failure(name, secret)
+    said = "".join(output.stdout_lines)
+    if not done:
+        raise failure(name, "the target could not look")
+    if said.startswith("!"):
+        raise _failure(name, secret, said[1:])
+    return checked(name, script.content(said))
 
 
-def _failure(name: str, secret: Secret) -> Exception:
-    if secret.env:
+def _failure(name: str, secret: Secret, why: str) -> MooringError:
+    if why == "unset":
         return failure(name, f"${secret.env} is not set on the target")
-    if secret.file:
+    if why == "unreadable":
         return failure(name, f"{secret.file} cannot be read on the target")
-    return command_failure(name, secret.command, 1)
+    if why == "slow":
+        return failure(name, f"{secret.command[0]} took longer than {secret.timeout} s")
+    return command_failure(name, secret.command, int(why))

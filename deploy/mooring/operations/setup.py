@@ -20,20 +20,27 @@ if [ -L .mooring/setup ]; then rm -f -- .mooring/setup; fi
 if [ ! -e .mooring/.gitignore ] && fresh .mooring/.gitignore; then
   printf '*\n' >|.mooring/.gitignore; fi
 limited() { # SECONDS COMMAND
-  if command -v timeout >/dev/null; then timeout "$1" sh -c "$2"
-  elif command -v perl >/dev/null; then perl -e 'alarm shift; exec @ARGV' "$1" sh -c "$2"
-  else sh -c "$2"; fi
+  if command -v timeout >/dev/null; then exec timeout "$1" sh -c "$2"
+  elif command -v perl >/dev/null; then exec perl -e 'alarm shift; exec @ARGV' "$1" sh -c "$2"
+  else exec sh -c "$2"; fi
 }
+child= # what runs ends with us
+trap 'if [ -n "$child" ]; then kill "$child"; wait "$child"; fi; exit 130' INT TERM HUP
 one() { # DIGEST SECONDS COMMAND
   if grep -qxF -- "$1" .mooring/setup 2>/dev/null; then return 0; fi
   printf '$ %s\n' "$3" >>"$log"
   (
     unset LC_ALL GIT_OPTIONAL_LOCKS GIT_TERMINAL_PROMPT GIT_TRACE2 GIT_TRACE2_EVENT \
       GIT_TRACE2_PERF GIT_ALLOW_PROTOCOL
+    for _name in $(env | sed -n 's/^\(PORT\(_[A-Z0-9_]*\)\{0,1\}\)=.*/\1/p')
+    do unset "$_name"; done
     environment
     limited "$2" "$3"
-  ) </dev/null >>"$log" 2>&1 8>&- 9>&-
-  case $? in
+  ) </dev/null >>"$log" 2>&1 8>&- 9>&- &
+  child=$!
+  wait "$child"
+  _status=$? child=
+  case $_status in
     0) printf '%s\n' "$1" >>.mooring/setup || die "Cannot write $path/.mooring/setup" ;;
     124 | 142) die "Cannot set up: it took longer than $2 s: $3" "hint: less $(quoted "$log")" ;;
     *) die "Cannot set up: this failed: $3" "hint: less $(quoted "$log")" ;;
@@ -55,7 +62,7 @@ def setup(workspace: Workspace) -> Iterator[PyinfraCommand]:
     env = {
         **fixed(record),
         "CLAUDE_SESSION_ID": workspace.session,
-        **render_env(workspace.spec.env, record),
+        **render_env(workspace.spec.trusted_env, record),
     }
     total = sum(one.timeout for one in steps) + 60
     if workspace.host.state.is_executing:
