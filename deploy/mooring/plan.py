@@ -16,9 +16,10 @@ from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .model import Record, Request, State, check_branch, check_ref
 from .obstacles import check_branch_free, check_path, check_repo, clears, existing
-from .rules import Placed, choose, missing
+from .rules import choose, missing
 from .selection import CONTEXT, ENVRC, PROMPT, place
 from .selection import settings as hook_settings
+from .sources import Placed
 from .spec import render
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..config import user_directory
 from ..errors import MooringError
 from ..handle import Workspace
-from ..rules import Placed
+from ..sources import Placed
 
 BUNDLED = ("controller", "user")
 """Roots on the controller."""

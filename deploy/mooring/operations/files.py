@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
-from .. import rules, secretish
+from .. import rules, secretish, sources
 from ..facts.files import TREE
 from ..handle import Workspace, text_sum
-from ..rules import NEW, Placed, state
+from ..rules import NEW, state
+from ..sources import Placed
 from .bundle import BUNDLED, bundle
 from .secrets import secrets
 from .shell import later, run, step
@@ -280,7 +281,9 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
     lines = [line for _, line in found]
     if lines:
         spec = workspace.spec
-        lines += [f"dirs\t-\t-\t{src}\t{dest}" for src, dest in rules.directories(spec, plan.files)]
+        lines += [
+            f"dirs\t-\t-\t{src}\t{dest}" for src, dest in sources.directories(spec, plan.files)
+        ]
         names = {
             "checkout": workspace.observed.files.root or plan.checkout,
             "bundle": bundle(workspace, [item for item, _ in found]),
@@ -325,7 +328,7 @@ def _rendered(workspace: Workspace, items: list[Placed]) -> dict[str, str]:
         return {}
     spec = workspace.spec
     values = secrets(workspace, {name for item in items for name in item.secrets})
-    return {item.dest: rules.rendered(item, spec, record, target, values) for item in items}
+    return {item.dest: sources.rendered(item, spec, record, target, values) for item in items}
 
 
 def requirements(workspace: Workspace) -> dict[str, str]:
@@ -348,7 +351,7 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
             return
         wanted, src = text_sum(texts[item.dest]), f"text_{list(texts).index(item.dest)}"
         mode = _mode(item)
-        workspace.rendered[item.dest] = rules.ingredients(
+        workspace.rendered[item.dest] = sources.ingredients(
             item, workspace.spec, record, seen.target.name
         )
     if item.source:
