@@ -138,6 +138,18 @@ $_hidden
 $_line
 "*) ;; *) printf '?? %s\n' "$_line" ;; esac; done
 }
+watching() { # KIND: sets _named to the names that are watched as that
+  _named=
+  case "
+$watched" in *"
+$1:"*) ;; *) return 0 ;; esac
+  while IFS= read -r _line; do
+    case $_line in "$1":*) _named="$_named${_named:+
+}${_line#"$1":}" ;; esac
+  done <<WATCHED
+$watched
+WATCHED
+}
 there() { # of what is watched: what is there, and where a symlink leads
   printf '%s\n' "$watched" | while IFS= read -r _line; do
     case $_line in
@@ -153,7 +165,8 @@ there() { # of what is watched: what is there, and where a symlink leads
   done
 }
 texts() { # what is watched as a text, in turn: of the main checkout, else of the base commit
-  _texts=$(printf '%s\n' "$watched" | sed -n 's/^text://p')
+  watching text
+  _texts=$_named
   if [ -z "$_texts" ]; then return 0; fi
   if [ -z "$checkout" ]; then
     for _name in $bases; do
@@ -196,9 +209,9 @@ probe_files() {
   say include "$include"
   if [ -z "$include_known" ] && [ -n "$record" ]; then watched=$(entries watched "$record"); fi
   say watched "$watched"
-  say there "$(there)"
-  _others=$(printf '%s\n' "$watched" | sed -n 's/^at://p')
-  say elsewhere "$(printf '%s\n' "$_others" | sums)"
+  if [ -n "$watched" ]; then say there "$(there)"; fi
+  watching at
+  if [ -n "$_named" ]; then say elsewhere "$(printf '%s\n' "$_named" | sums)"; fi
   _wanted=
   if [ -z "$checkout" ]; then texts; fi
   if [ -n "$checkout" ] && cd -- "$checkout"; then
@@ -214,16 +227,21 @@ probe_files() {
     say listed "$_listed"
     _wanted=$(printf '%s\n' "$_listed" | sed 's/^...//')
     say sources "$(printf '%s\n' "$_wanted" | sums; trees "$_wanted")"
-    _tracked=$(printf '%s\n' "$watched" | sed -n 's/^sum://p')
-    if [ -n "$_tracked" ]; then
-      say tracked "$(printf '%s\n' "$_tracked" | while IFS= read -r _line; do
+    watching sum
+    if [ -n "$_named" ]; then
+      say tracked "$(printf '%s\n' "$_named" | while IFS= read -r _line; do
         if plain "$_line"; then printf '%s\n' "$_line"; fi; done | sums)"
     fi
     if [ -n "$scan" ] && [ -n "$record" ]; then # what no rule selects any more has its source too
       say unnamed "$(entries files "$record" | sums)"; fi
-    _strays=$(printf '%s\n' "$watched" | sed -n 's/^main://p' | while IFS= read -r _line; do
-      if strays "$_line"; then printf '%s\t%s\n' "$_line" "$_line"; fi; done)
-    _links=$(printf '%s\n' "$_wanted" | links)
+    watching main
+    _strays=
+    if [ -n "$_named" ]; then
+      _strays=$(printf '%s\n' "$_named" | while IFS= read -r _line; do
+        if strays "$_line"; then printf '%s\t%s\n' "$_line" "$_line"; fi; done)
+    fi
+    _links=
+    if [ -n "$_wanted" ]; then _links=$(printf '%s\n' "$_wanted" | links); fi
     say source_links "$_links"
     if [ -n "$_links$_strays" ] || whole "$_wanted"; then
       say outside "$(printf '%s\n' "$_wanted" | outside; printf '%s\n' "$_strays")"; fi
@@ -237,7 +255,8 @@ probe_files() {
   then say identity "$(sha <"$_identity")"; fi
   if [ -d "$path" ] && cd -- "$path"; then
     _present=$({
-      printf '%s\n' "$watched" | sed -n 's/^here://p'
+      watching here
+      printf '%s\n' "$_named"
       if [ -f .mooring/provisioned ] && [ ! -L .mooring/provisioned ]; then
         sed 's/^.\{66\}//' .mooring/provisioned; fi
       printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
