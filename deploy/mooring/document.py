@@ -15,6 +15,8 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agent: str = ""
     ci: bool | None = None
     """Whether `$CI` is set where the command runs."""
+    container: bool | None = None
+    """Whether the workspace is in a container, which none of this version is."""
 
 
 class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .errors import MooringError
+from .errors import MooringError, command
 from .model import Record
 from .sources import Matcher, Placed, found
 from .spec import Rule, Spec
@@ -43,8 +43,20 @@ def choose(spec: Spec, observed: Observed) -> Choice:
     skips = Matcher(rule for rule in spec.rules if rule.action == "skip")
     skipped = {item.dest: rule for item in items if (rule := skips.of(item.dest))}
     chosen = _decided(item for item in items if item.dest not in skipped)
+    _check_shown(chosen, observed)
     notes += _edited(chosen, observed)
     return Choice(tuple(chosen), tuple(notes), tuple(sorted(skipped.items())))
+
+
+def _check_shown(chosen: list[Placed], observed: Observed) -> None:
+    """Raise MooringError for what would have to be hidden in the main checkout too."""
+    for item in chosen:
+        if item.dest in observed.files.shown and (item.action != "copy" or item.dest != item.src):
+            raise MooringError(
+                f"Cannot {item.action} {item.src} to {item.dest}: git shows an untracked "
+                f"{item.dest} in the main checkout, and what hides ours would hide it there too",
+                f"{command('echo', f'/{item.dest}')} >> .gitignore",
+            )
 
 
 def _decided(items: Iterable[Placed]) -> list[Placed]:

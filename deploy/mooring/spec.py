@@ -90,6 +90,7 @@ class Layers(msgspec.Struct, frozen=True):
             when.platform in ("", self.platform)
             and when.agent in ("", self.agent)
             and when.ci in (None, self.ci)
+            and not when.container
         )
 
 

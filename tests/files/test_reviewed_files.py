@@ -262,3 +262,20 @@ def test_what_is_said_of_a_slow_command_on_the_target(person: Person, repo: Path
     commit(person, repo, {"mooring.yaml": json.dumps(document), "t.j2": "{{ KEY }}\n"})
     done = person.mooring("new", "fix-login", "--trust", cwd=repo, check=False)
     assert "sleep took longer than 1 s" in done.stderr
+
+
+@pytest.mark.parametrize("action", ["template", "symlink", "copy"])
+def test_nothing_is_hidden_in_the_main_checkout(person: Person, repo: Path, action: str) -> None:
+    """A line in info/exclude counts there too."""
+    rules = spec(**{action: [{"src": "t.j2", "dest": ".visible"}]})
+    commit(person, repo, {"mooring.yaml": rules, ".gitignore": ".env*\nt.j2\n"})
+    (repo / "t.j2").write_text("x\n")
+    (repo / ".visible").write_text("mine\n")
+    done = person.mooring("new", "fix-login", "--trust", cwd=repo, check=False)
+    assert done.returncode == 1
+    assert "would hide it there too\nhint: echo /.visible >> .gitignore" in done.stderr
+    assert status(person, repo) == "?? .visible\n"
+    assert worktrees(person, repo) == []
+    (repo / ".gitignore").write_text(".env*\nt.j2\n.visible\n")
+    place = made(person, "fix-login", "--trust", cwd=repo)
+    assert (place / ".visible").exists()

@@ -221,6 +221,17 @@ probe_files() {
     done
     _own=$(printf '%s\n' "$@")
     say source_root "$checkout"
+    watching here
+    set --
+    while IFS= read -r _line; do
+      if [ -n "$_line" ] && { [ -e "$_line" ] || [ -L "$_line" ]; }; then
+        set -- "$@" ":(top,literal)$_line"; fi
+    done <<DESTS
+$_named
+DESTS
+    if [ $# -gt 0 ]; then
+      say shown "$(main_git status --porcelain=v1 -z --no-renames --untracked-files=all \
+        --ignore-submodules=all -- "$@" | tr '\000\n' '\n\001' | sed -n 's/^?? //p')"; fi
     say own "$_own"
     _listed=$(listed "$@")
     if [ "${#_listed}" -gt "$((many * 5))" ]; then _listed=$(units "$_listed"); fi
@@ -307,6 +318,8 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """Matched paths that git ignores; any other would show in `git status`."""
     visible: frozenset[str]
     """Names Mooring would write that the main checkout has itself, tracked or untracked."""
+    shown: frozenset[str]
+    """Destinations that the main checkout has too, untracked, and that git shows there."""
     present: dict[str, str]
     """sha256 of what the workspace has, of the files that matter here; of a context, its head."""
     identity: str
@@ -346,6 +359,7 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         outside=_columns(said.get("outside", "")),
         ignored=ignored,
         visible=frozenset(own) - ignored,
+        shown=frozenset(_lines(said.get("shown", ""))),
         present={**_columns(said.get("present_links", "")), **present},
         identity=said.get("identity", ""),
         watched=_lines(said.get("watched", "")),
