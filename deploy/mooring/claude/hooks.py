@@ -34,8 +34,9 @@ COMMAND = (
     ' case ${MOORING_FORK-} in "$s:"*)'
     ' t=${MOORING_FORK#*:}; j=${j%%"$s"*}$t${j#*"$s"}; s=$t ;; esac;'
     ' [ -d "$m" ] || mkdir -p "$m";'
-    # Somebody may have put a symlink or a pipe there: never write through one.
-    ' if [ ! -L "$m" ] && [ ! -L "$e" ] && { [ -f "$e" ] || [ ! -e "$e" ]; }; then'
+    # Somebody may have put a symlink or a pipe there: never write through one. In this order: the
+    # first of all events may come to be between the two looks.
+    ' if [ ! -L "$m" ] && [ ! -L "$e" ] && { [ ! -e "$e" ] || [ -f "$e" ]; }; then'
     # One write, so that two sessions never mix their lines.
     """ printf '{"at":%s,"workspace":"%s","hook":%s}\\n' "$(date +%s)" "$w" "$j" >>"$e"; fi;"""
     # After a clear comes the start of the next one.

@@ -173,7 +173,7 @@ tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
       ++done % 500 == 0 { printf "Copying files: %d%% (%d/%d)\n", done * 100 / total, done, total \
         >progress; fflush(progress) }
       END { exit failed }'; } 3>&1) ||
-    die "Cannot copy $2 to $3: $(printf '%s\n' "$_said" | head -n 1)"
+    die "Cannot copy ${2#//*/} to $3: $(printf '%s\n' "$_said" | head -n 1)"
   (cd -- "$_src" && tar -cf - --no-recursion .) | (cd -- "$stage" && tar -xpf -) &&
     touch -r "$_src" -- "$stage" ||
     die "Cannot copy $2 to $3"
