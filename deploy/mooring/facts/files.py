@@ -138,6 +138,19 @@ $_hidden
 $_line
 "*) ;; *) printf '?? %s\n' "$_line" ;; esac; done
 }
+shown() { # destinations that the main checkout has too, untracked, and that git shows there
+  watching here
+  set --
+  while IFS= read -r _line; do
+    if [ -n "$_line" ] && { [ -e "$_line" ] || [ -L "$_line" ]; }; then
+      set -- "$@" ":(top,literal)$_line"; fi
+  done <<DESTS
+$_named
+DESTS
+  if [ $# -gt 0 ]; then
+    main_git status --porcelain=v1 -z --no-renames --untracked-files=all \
+      --ignore-submodules=all -- "$@" | tr '\000\n' '\n\001' | sed -n 's/^?? //p'; fi
+}
 watching() { # KIND: sets _named to the names that are watched as that
   _named=
   case "
@@ -221,17 +234,7 @@ probe_files() {
     done
     _own=$(printf '%s\n' "$@")
     say source_root "$checkout"
-    watching here
-    set --
-    while IFS= read -r _line; do
-      if [ -n "$_line" ] && { [ -e "$_line" ] || [ -L "$_line" ]; }; then
-        set -- "$@" ":(top,literal)$_line"; fi
-    done <<DESTS
-$_named
-DESTS
-    if [ $# -gt 0 ]; then
-      say shown "$(main_git status --porcelain=v1 -z --no-renames --untracked-files=all \
-        --ignore-submodules=all -- "$@" | tr '\000\n' '\n\001' | sed -n 's/^?? //p')"; fi
+    case $watched in *here:*) say shown "$(shown)" ;; esac
     say own "$_own"
     _listed=$(listed "$@")
     if [ "${#_listed}" -gt "$((many * 5))" ]; then _listed=$(units "$_listed"); fi
