@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from pyinfra.api.command import PyinfraCommand
 
@@ -297,7 +298,7 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
             "now": str(int(time.time())),
             **{f"text_{index}": text for index, text in enumerate(texts.values())},
         }
-        done = lambda answer: _made(workspace, answer)  # noqa: E731
+        done = partial(_made, workspace)
         yield run(workspace, names, TREE + secretish.GREP + _FILES, done, watched=True)
 
 
