@@ -148,26 +148,36 @@ def test_together(place: Place) -> None:
 
     assert_answers(done)
     assert [unexplained(text) for text in said] == [[], []]
-    again(place, done)
+    again(place, done, said[0])
     assert_nothing_lost(place, before)
     assert_whole(place)
     assert_sound(place, before)
 
 
-def unexplained(text: str) -> list[str]:
-    """What a person's loop said, without what their own gits do to each other."""
-    return [
-        block
-        for block in re.split(r"(?<=round \d)\n|(?<=round \d\d)\n", text)
-        if block and not EXPLAINED.search(block)
-    ]
+def failed(text: str) -> list[tuple[str, str, str]]:
+    """What each failure in a person's loop said, what failed, and in which round."""
+    return re.findall(r"(?s)(.*?)failed: (\w+) round (\d+)\n", text)
 
 
-def again(place: Place, done: list[Done]) -> None:
-    """Call again what failed of a fetch beside another."""
+def unexplained(text: str) -> list[tuple[str, str, str]]:
+    """What failed, but for what a person's own gits do to each other, and what follows of that.
+
+    A worktree that was not added can't be removed in that round, nor a branch be renamed.
+    """
+    explained = {number for said, _, number in failed(text) if EXPLAINED.search(said)}
+    return [failure for failure in failed(text) if failure[2] not in explained]
+
+
+def again(place: Place, done: list[Done], said: str) -> None:
+    """Do again what failed of another's fetch or worktree, in its order: now nobody is there.
+
+    A git may have done its own before it tripped; what is there in the end says whether all is done.
+    """
     for one in done:
         if one.returncode and EXPLAINED.search(one.stderr):
             place.person.mooring(*one.args[3:], cwd=place.clone)
+    for _, name, number in failed(said):
+        place.person.run("sh", "-ec", f"i={number}; {DOINGS[name]}", cwd=place.clone, check=False)
 
 
 def assert_answers(done: list[Done]) -> None:
