@@ -171,7 +171,7 @@ def unexplained(text: str) -> list[tuple[str, str, str]]:
 def again(place: Place, done: list[Done], said: str) -> None:
     """Do again what failed of another's fetch or worktree, in its order: now nobody is there.
 
-    A git may have done its own before it tripped; what is there in the end says whether all is done.
+    A git may have done its own before it tripped: what is there in the end says if all is done.
     """
     for one in done:
         if one.returncode and EXPLAINED.search(one.stderr):
