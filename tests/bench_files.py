@@ -1,4 +1,4 @@
-"""What untracked files cost: `python -m tests.bench_files`. A benchmark, not a test.
+"""What untracked files cost: `python -m tests.bench_files [some] [many]`. A benchmark, not a test.
 
 A workspace with 20 files and 3 templates against one without, in turns; and 10,000 files against
 `cp -a` of the same tree. Medians, by the clock and of CPU (the command's and its children's).
@@ -10,6 +10,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -72,9 +73,10 @@ def many(person: Person) -> None:
         file.write_text("x" * 2000)
     taken: dict[str, list[float]] = {"none": [], "copied": [], "cp -a": [], "unchanged": []}
     for number in range(ROUNDS):
-        if number % 2:  # who writes first after a removal pays for it
+        if number % 2:
             taken["cp -a"].append(copied(person, tree))
         for name, place in places.items():
+            os.sync()  # or who writes first after a removal pays for it
             taken[name].append(timed(person, place, "new")[0])
         taken["unchanged"].append(timed(person, places["copied"], "unchanged")[0])
         if not number % 2:
@@ -90,6 +92,7 @@ def many(person: Person) -> None:
 def copied(person: Person, tree: Path) -> float:
     """The seconds that `cp -a` takes."""
     there = person.home / "copy"
+    os.sync()
     began = time.perf_counter()
     subprocess.run(["cp", "-a", tree, there], check=True)
     took = time.perf_counter() - began
@@ -102,8 +105,9 @@ def main() -> None:
     base = Path(tempfile.mkdtemp(prefix="mooring-bench-"))
     try:
         person = make_person(make_home(base / "home"))
-        some(person)
-        many(person)
+        for part in (some, many):
+            if part.__name__ in (sys.argv[1:] or ["some", "many"]):
+                part(person)
     finally:
         shutil.rmtree(base)
     print(f"\n{ROUNDS} rounds; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
