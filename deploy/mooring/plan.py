@@ -16,7 +16,7 @@ from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .model import Record, Request, State, check_branch, check_ref
 from .obstacles import check_branch_free, check_path, check_repo, clears, existing
-from .rules import choose, missing
+from .rules import check_tracked, choose, missing
 from .selection import CONTEXT, ENVRC, PROMPT, place
 from .selection import settings as hook_settings
 from .sources import Placed
@@ -157,6 +157,8 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     start, makes_branch = _start(request, observed, base, branch)
     _check_lists(spec, observed)
     choice = choose(spec, observed)
+    if makes_branch:
+        check_tracked(choice.placed, observed)
     taken = {item.dest for item in choice.placed}
     names = _names(request, observed, base, branch)
     port_names = tuple(dict.fromkeys(port_name(name) for name in spec.ports))

@@ -59,6 +59,21 @@ def _check_shown(chosen: list[Placed], observed: Observed) -> None:
             )
 
 
+def check_tracked(placed: Iterable[Placed], observed: Observed) -> None:
+    """Raise MooringError for a destination that git has in the base commit, or below a file."""
+    tracked = observed.files.in_base
+    for item in placed:
+        if item.root == "tracked" or item.dest.endswith("/"):
+            continue
+        *above, itself = accumulate(item.dest.split("/"), lambda path, name: f"{path}/{name}")
+        what = f"Cannot {item.action} {item.src} to {item.dest} ({item.rule.where})"
+        if itself in tracked:
+            raise MooringError(f"{what}: the repo tracks it")
+        for path in above:
+            if tracked.get(path) == "blob":
+                raise MooringError(f"{what}: {path} is a file or a symlink that the repo tracks")
+
+
 def _decided(items: Iterable[Placed]) -> list[Placed]:
     """One for each destination. Raises MooringError for two of the same rank."""
     best: dict[str, Placed] = {}

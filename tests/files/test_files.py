@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.git.traces import listing, made, refs, rows, status
+from tests.git.traces import listing, made, refs, rows, status, worktrees
 from tests.support import Person, commit
 
 SPEC = """\
@@ -207,17 +207,35 @@ def test_no_destination_is_behind_a_symlink(person: Person, repo: Path, action: 
     person.git("commit", "-m", "Link", cwd=repo)
     done = person.mooring("new", "fix-login", cwd=repo, check=False)
     assert done.returncode == 1
-    assert "is a symlink" in done.stderr
+    assert "link is a file or a symlink that the repo tracks" in done.stderr
     assert list(outside.iterdir()) == []
+    assert worktrees(person, repo) == rows(person) == []
 
 
 @pytest.mark.parametrize("action", ["copy", "symlink"])
 def test_no_destination_is_tracked(person: Person, repo: Path, action: str) -> None:
     entry = {action: [{"src": ".env.local", "dest": "README.md"}]}
     commit(person, repo, {"mooring.yaml": json.dumps({"files": entry})})
-    done = person.mooring("new", "fix-login", cwd=repo)
-    assert "kept as it is: README.md" in done.stderr
-    assert (Path(done.stdout.strip()) / "README.md").read_text() == "# Shop\n"
+    done = person.mooring("new", "fix-login", cwd=repo, check=False)
+    assert done.returncode == 1
+    where = f"(mooring.yaml: files.{action}[0])"
+    assert f"Cannot {action} .env.local to README.md {where}: the repo tracks it" in done.stderr
+    assert worktrees(person, repo) == rows(person) == []
+
+
+@pytest.mark.parametrize("action", ["copy", "symlink"])
+def test_what_an_agent_committed_is_kept(person: Person, repo: Path, action: str) -> None:
+    """Its branch can go on all the same, also in a worktree made again."""
+    entry = {action: [{"src": ".env.local", "dest": "kept.txt"}]}
+    place = made(person, "fix-login", cwd=repo)
+    commit(person, place, {"kept.txt": "theirs\n"})
+    person.mooring("end", "fix-login", "--force", cwd=repo)
+    commit(person, repo, {"mooring.yaml": json.dumps({"files": entry})})
+    done = person.mooring("resume", "fix-login", cwd=repo)
+    place = Path(done.stdout.strip())
+    assert "kept as it is: kept.txt" in done.stderr
+    assert (place / "kept.txt").read_text() == "theirs\n"
+    assert status(person, place) == ""
 
 
 def test_two_rules_for_one_destination(person: Person, repo: Path) -> None:

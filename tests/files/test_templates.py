@@ -367,8 +367,9 @@ def test_a_source_behind_a_symlink_is_none(person: Person, shop: Path, part: str
         (".git/hooks/pre-commit", "", "leaves the repo or is git's own"),
         (".GIT/config", "", "leaves the repo or is git's own"),
         ("a\nb", "", "leaves the repo or is git's own"),
-        ("app", "", "Cannot"),
-        ("link/x", "", "is a symlink"),
+        ("app", "", "the repo tracks it"),
+        ("link/x", "", "link is a file or a symlink that the repo tracks"),
+        ("README.md/x", "", "README.md is a file or a symlink that the repo tracks"),
         (".claude/settings.local.json", "", "Mooring composes that"),
     ],
 )

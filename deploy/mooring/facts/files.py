@@ -151,6 +151,17 @@ DESTS
     main_git status --porcelain=v1 -z --no-renames --untracked-files=all \
       --ignore-submodules=all -- "$@" | tr '\000\n' '\n\001' | sed -n 's/^?? //p'; fi
 }
+in_base() { # of destinations, and of what those are in: what the base commit has there
+  watching here
+  if [ -z "$_named" ]; then return 0; fi
+  _at=$(base_commit)
+  if [ -z "$_at" ]; then return 0; fi
+  _places=$(printf '%s\n' "$_named" | awk -F / '{ for (i = at = ""; ++i <= NF; at = at "/") {
+    at = at $i; if (!(at in said)) { said[at]; print at } } }')
+  say places "$_places"
+  say in_base "$(printf '%s\n' "$_places" | sed "s/^/$_at:/" |
+    quiet_git --git-dir="$common" cat-file --batch-check='%(objecttype)' 2>/dev/null)"
+}
 watching() { # KIND: sets _named to the names that are watched as that
   _named=
   case "
@@ -182,9 +193,7 @@ texts() { # what is watched as a text, in turn: of the main checkout, else of th
   _texts=$_named
   if [ -z "$_texts" ]; then return 0; fi
   if [ -z "$checkout" ]; then
-    for _name in $bases; do
-      _at=$(quiet_git --git-dir="$common" rev-parse --verify --quiet "$_name^{commit}") && break
-    done
+    _at=$(base_commit)
     printf 'blobs\0'
     printf '%s\n' "$_texts" | sed "s/^/$_at:/" |
       quiet_git --git-dir="$common" cat-file --batch 2>/dev/null | head -c 8388608 | base64
@@ -196,6 +205,11 @@ texts() { # what is watched as a text, in turn: of the main checkout, else of th
   done <<TEXTS
 $_texts
 TEXTS
+}
+base_commit() {
+  for _name in $bases; do
+    quiet_git --git-dir="$common" rev-parse --verify --quiet "$_name^{commit}" && break
+  done
 }
 plain() { # PATH: whether no part of it, from where we stand, is a symlink
   _at= _rest=$1/
@@ -226,6 +240,7 @@ probe_files() {
   watching at
   if [ -n "$_named" ]; then say elsewhere "$(printf '%s\n' "$_named" | sums)"; fi
   _wanted=
+  if [ -n "$common" ] && [ -n "$bases" ] && [ ! -d "$path" ]; then in_base; fi
   if [ -z "$checkout" ]; then texts; fi
   if [ -n "$checkout" ] && cd -- "$checkout"; then
     set -- # our own files' places: where somebody has such a file, git may show it
@@ -321,6 +336,9 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """Matched paths that git ignores; any other would show in `git status`."""
     visible: frozenset[str]
     """Names Mooring would write that the main checkout has itself, tracked or untracked."""
+    in_base: dict[str, str]
+    """What git has in the base commit at each destination, and at what that is in: `blob` (a
+    symlink too), `tree`. Only looked at where there is no worktree yet."""
     shown: frozenset[str]
     """Destinations that the main checkout has too, untracked, and that git shows there."""
     present: dict[str, str]
@@ -362,6 +380,7 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         outside=_columns(said.get("outside", "")),
         ignored=ignored,
         visible=frozenset(own) - ignored,
+        in_base=_in_base(said),
         shown=frozenset(_lines(said.get("shown", ""))),
         present={**_columns(said.get("present_links", "")), **present},
         identity=said.get("identity", ""),
@@ -372,6 +391,13 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         setup=frozenset(_lines(said.get("setup", ""))),
         allowed="allowed" in said,
     )
+
+
+def _in_base(said: dict[str, str]) -> dict[str, str]:
+    """By path. Of one that isn't there, git says a line with more words."""
+    places, kinds = (_lines(said.get(name, "")) for name in ("places", "in_base"))
+    found = zip(places, kinds, strict=False)  # fewer where git failed: the operation looks too
+    return {path: kind for path, kind in found if kind in ("blob", "tree")}
 
 
 def _texts(said: dict[str, str]) -> dict[str, bytes]:
