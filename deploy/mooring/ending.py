@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from hashlib import sha256
 
 from .claude import hooks
 from .errors import MooringError, command
 from .facts.workspace import Observed
 from .loss import losses
-from .model import Request
-from .rules import NEW
+from .model import Record, Request
+from .rules import NEW, known, state
 from .saves import saves
 from .selection import CONTEXT
 
 SHOWN = 20
 KEPT = (CONTEXT[0], hooks.SETTINGS)
-"""What an end keeps beside the record, and the next workspace of the topic gets again."""
+"""What an end keeps beside the record, and the next workspace of the topic gets again; but not what
+a template made: there may be a secret in it."""
 
 
 def judge(request: Request, observed: Observed, session: str) -> None:
@@ -87,37 +87,39 @@ def _tracked(observed: Observed) -> frozenset[str]:
 
 
 def provisioned(observed: Observed) -> frozenset[str]:
-    """Paths that are still as Mooring wrote them."""
-    record = observed.record
-    sources, present = observed.files.sources, observed.files.present
-    kept = {*sources.values(), *observed.files.elsewhere.values()}
+    """Paths that a removal may take: as Mooring wrote them, or as their source still is."""
+    files, record = observed.files, observed.record
     if not record:
         return frozenset()
-    # A copy whose source is gone is the last one.
-    units = tuple(path for path in sources if path.endswith("/"))
-    copies = {
-        path: value
-        for path, value in record.files.items()
-        if path in sources
+    written = {path for path, _ in files.provisioned}
+    paths = {*files.sources, *record.files, *record.generated, *written}
+    going = {path for path in paths if _goes(path, observed, record)}
+    return frozenset(going | (set(KEPT) - record.rendered.keys()))
+
+
+def _goes(path: str, observed: Observed, record: Record) -> bool:
+    files, there = observed.files, state(path, observed)
+    if not there:
+        return False
+    if path in record.files and there in {*files.sources.values(), *files.elsewhere.values()}:
+        return True
+    if there == files.sources.get(path):
+        return True
+    if there == record.generated.get(path, "-"):
+        return True
+    return there == known(path, observed, record) and not _last(path, observed, record)
+
+
+def _last(path: str, observed: Observed, record: Record) -> bool:
+    """Whether that is a copy whose source is gone from the main checkout."""
+    sources = observed.files.sources
+    units = tuple(source for source in sources if source.endswith("/"))
+    return not (
+        path in sources
         or path.startswith(units)
-        or any(source.startswith(path) for source in sources if path.endswith("/"))
-        or value in kept
+        or any(unit.startswith(path) for unit in units)
         or not observed.repo.checkout  # it came from elsewhere
-        or value.startswith("-> ")
+        or path not in record.files  # by a run that was cut short
+        or record.files[path].startswith("-> ")
         or path.removesuffix(NEW) in record.rendered
-    }
-    written = {**copies, **record.generated}
-    there = observed.files.there
-    same = {
-        path
-        for path, value in written.items()
-        if value in (present.get(path), there.get(f"here:{path}"))
-    }
-    same |= {
-        path
-        for path, value in observed.files.provisioned
-        if value in (present.get(path), sha256(present.get(path, "").encode()).hexdigest())
-    }
-    same |= {path for path, value in sources.items() if present.get(path) == value}
-    again = {path for path in record.files if present.get(path) in kept}
-    return frozenset({*same, *again, *KEPT})
+    )

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from . import identity, settings
+from .claude.hooks import SETTINGS
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .model import Record, Request, State, check_branch, check_ref
 from .obstacles import check_branch_free, check_path, check_repo, clears, existing
-from .rules import check_tracked, choose, missing
+from .rules import check_tracked, choose, missing, renders
 from .selection import CONTEXT, ENVRC, PROMPT, place
 from .selection import settings as hook_settings
 from .sources import Placed
@@ -165,7 +166,8 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     check_env(spec.env, names, port_names)
     record = _kept(request, observed)
     envrc = place(ENVRC, observed, taken)
-    hooked, settings_text, why = hook_settings(observed, not present)
+    rendered = renders(SETTINGS, choice.placed, observed)
+    hooked, settings_text, why = hook_settings(observed, not present, rendered)
     return Plan(
         repo=observed.repo.identity,
         source=observed.repo.source,

@@ -7,6 +7,7 @@ template, copy, symlink. Two that are alike in this are an error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,8 @@ def _rank(item: Placed) -> tuple[bool, int]:
 def known(dest: str, observed: Observed, record: Record | None) -> str:
     """What we wrote there last, as `state` has it: recorded, or by a run that didn't finish."""
     there = state(dest, observed)
-    if (dest, there) in observed.files.provisioned:
+    sums = (there, sha256(there.encode("utf-8", "surrogateescape")).hexdigest())  # of a link
+    if any((dest, sum_) in observed.files.provisioned for sum_ in sums):
         return there
     return record.files.get(dest, "") if record else ""
 
@@ -127,6 +129,12 @@ def _edited(chosen: list[Placed], observed: Observed) -> Iterator[str]:
             if newer and item.dest.endswith("/"):
                 also = "; its source has changed since: --force takes that, and keeps a copy"
             yield f"kept as it is: {item.dest} (it was edited in the workspace{also})"
+
+
+def renders(dest: str, placed: Iterable[Placed], observed: Observed) -> bool:
+    """Whether a template makes that file, and nobody edited what it came to."""
+    ours = state(dest, observed) in ("", known(dest, observed, observed.record))
+    return ours and any(item.dest == dest and item.action == "template" for item in placed)
 
 
 def state(dest: str, observed: Observed) -> str:

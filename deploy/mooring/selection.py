@@ -59,8 +59,15 @@ _NOT_OURS: tuple[tuple[Callable[[Observed], bool], str], ...] = (
 """Why the worktree's own settings get no hooks, the first that holds."""
 
 
-def settings(observed: Observed, makes_worktree: bool) -> tuple[str, str, list[str]]:
-    """Which file gets Claude's hooks, its text if that has to change, and what to say of it."""
+def settings(
+    observed: Observed, makes_worktree: bool, rendered: bool
+) -> tuple[str, str, list[str]]:
+    """Which file gets Claude's hooks, its text if that has to change, and what to say of it.
+
+    Where it is `rendered` it has them from there.
+    """
+    if rendered:
+        return hooks.SETTINGS, "", []
     session = observed.session
     there = session.settings
     if there is None and makes_worktree and session.kept_settings is not None:

@@ -85,11 +85,6 @@ def _templates(spec: Spec, observed: Observed) -> Iterator[Placed]:
     rules = [rule for rule in spec.rules if rule.action == "template"]
     for rule in rules:
         names = context_names(_env(rule, spec), spec.ports)
-        if rule.dest == hooks.SETTINGS:
-            raise MooringError(
-                f"Cannot render {rule.dest}: Mooring composes that with its hooks ({rule.where})",
-                "a `copy` of it in the main checkout is composed with them",
-            )
         text = _text(rule, spec, observed)
         secrets = tuple(sorted(templates.needed(text, rule.src, names, spec.secrets).secrets))
         item = Placed(
@@ -129,7 +124,7 @@ def ingredients(item: Placed, spec: Spec, record: Record, target: str) -> str:
     names = context(_env(item.rule, spec), spec.ports, record, target)
     used = templates.needed(item.text, item.src, names, spec.secrets)
     inputs: tuple[Any, ...] = (
-        item.text,
+        item.text if item.dest != hooks.SETTINGS else [item.text, hooks.COMMAND, hooks.EVENTS],
         item.mode,
         {name: names[name] for name in sorted(used.names)},
         {name: spec.secrets[name] for name in sorted(used.secrets)},
@@ -142,7 +137,18 @@ def rendered(
 ) -> str:
     """What a template comes to in a workspace. Raises MooringError if it comes to nothing."""
     names = context(_env(item.rule, spec), spec.ports, record, target)
-    return templates.render(item.text, names, secrets, item.src)
+    text = templates.render(item.text, names, secrets, item.src)
+    return _composed(text, item) if item.dest == hooks.SETTINGS else text
+
+
+def _composed(text: str, item: Placed) -> str:
+    """Claude's settings with our hooks."""
+    settings = hooks.merged(hooks.parse(text.encode("utf-8", "surrogateescape")))
+    if settings is None:
+        raise MooringError(
+            f"Cannot render {item.src} to {item.dest}: it is not JSON that hooks can be added to"
+        )
+    return hooks.dump(settings)
 
 
 def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:

@@ -370,7 +370,7 @@ def test_a_source_behind_a_symlink_is_none(person: Person, shop: Path, part: str
         ("app", "", "the repo tracks it"),
         ("link/x", "", "link is a file or a symlink that the repo tracks"),
         ("README.md/x", "", "README.md is a file or a symlink that the repo tracks"),
-        (".claude/settings.local.json", "", "Mooring composes that"),
+        (".claude/settings.local.json", "", "it is not JSON that hooks can be added to"),
     ],
 )
 def test_where_no_rendered_file_may_be(
@@ -398,3 +398,59 @@ def test_where_no_rendered_file_may_be(
             path.read_text("utf-8", "replace") for path in Path(place).rglob("*") if path.is_file()
         )
     subprocess.run(["git", "-C", shop, "status"], check=True, capture_output=True)
+
+
+SETTINGS = ".claude/settings.local.json"
+RULES = """\
+{"env": {"TOPIC": "{{ topic }}", "KEY": "{{ secret('KEY') }}"}, "hooks": {"SessionStart": [{"hooks": [{
+    "type": "command", "command": "true"}]}]}}
+"""
+
+
+@pytest.fixture
+def agents(person: Person, shop: Path) -> Path:
+    """A repo that renders Claude's settings for each workspace, approved."""
+    rotate(person, "plain-value-1")
+    template = {"src": "settings.j2", "dest": SETTINGS}
+    spec = {"files": {"template": [template]}, "secrets": {"KEY": {"file": "~/key"}}}
+    commit(person, shop, {"mooring.yaml": json.dumps(spec), "settings.j2": RULES})
+    person.mooring("trust", "--yes", cwd=shop)
+    return shop
+
+
+def test_claudes_settings_are_composed_with_a_template(person: Person, agents: Path) -> None:
+    place = made(person, "fix-login", cwd=agents)
+    found = json.loads((place / SETTINGS).read_text())
+    assert found["env"] == {"TOPIC": "fix-login", "KEY": "plain-value-1"}
+    assert [len(found["hooks"][event]) for event in ("SessionStart", "SessionEnd")] == [2, 1]
+    assert (place / SETTINGS).stat().st_mode & 0o777 == 0o600
+    assert status(person, place) == ""
+    assert "unchanged" in person.mooring("new", "fix-login", cwd=agents).stderr
+    rotate(person, "plain-value-2")
+    person.mooring("files", "refresh", "fix-login", cwd=agents)
+    again = json.loads((place / SETTINGS).read_text())
+    assert again == found | {"env": {"TOPIC": "fix-login", "KEY": "plain-value-2"}}
+    person.mooring("end", "fix-login", cwd=agents)
+    assert holding(person, b"plain-value-2") == {person.home / "key"}
+
+
+def test_rendered_settings_that_claude_added_to(person: Person, agents: Path) -> None:
+    """Nothing of them is lost, nor kept where nobody looks for a secret."""
+    place = made(person, "fix-login", cwd=agents)
+    added = json.loads((place / SETTINGS).read_text()) | {"permissions": {"allow": ["Bash(ls)"]}}
+    (place / SETTINGS).write_text(json.dumps(added))
+    done = person.mooring("new", "fix-login", cwd=agents)
+    assert f"kept as it is: {SETTINGS}" in done.stderr
+    found = json.loads((place / SETTINGS).read_text())
+    assert found == added
+    done = person.mooring("end", "fix-login", cwd=agents, check=False)
+    assert done.returncode == 1
+    assert SETTINGS in done.stderr
+    person.mooring("end", "fix-login", "--force", cwd=agents)
+    assert holding(person, b"plain-value-1") == {person.home / "key"}
+
+
+def holding(person: Person, value: bytes) -> set[Path]:
+    """The files under HOME with that in them."""
+    files = (path for path in person.home.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path for path in files if value in path.read_bytes()}

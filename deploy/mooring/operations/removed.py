@@ -214,9 +214,14 @@ def _context(record: Record) -> str:
     return next((name for name in CONTEXT if name in record.generated), CONTEXT[0])
 
 
-def _dull(observed: Observed) -> str:
-    """The sha256 of the worktree's settings if nobody added anything to them; else ''."""
+def _dull(observed: Observed, record: Record) -> str:
+    """The sha256 of the worktree's settings if they need not be kept; else ''.
+
+    Nobody added anything to them, or a template made them: there may be a secret in them.
+    """
     session = observed.session
+    if hooks.SETTINGS in record.rendered:
+        return sha256(session.settings or b"").hexdigest()
     own = hooks.stripped(hooks.parse(session.settings or b""))
     copied = hooks.stripped(hooks.parse(session.source_settings or b""))
     return sha256(session.settings or b"").hexdigest() if own in ({}, copied) else ""
@@ -242,7 +247,7 @@ def removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
         "owned": "yes" if record.owns_branch else "",
         "context": _context(record),
         "dull_context": text_sum(SECTIONS),
-        "dull_settings": _dull(observed),
+        "dull_settings": _dull(observed, record),
         "settings": hooks.SETTINGS,
         "kept": kept(observed.target.root, record.key),
         "judged_any": "" if workspace.request.force else "yes",
