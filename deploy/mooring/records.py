@@ -86,7 +86,6 @@ def wanted(
         created=live.created if live else now,
         updated=now,
         by=by,
-        files=old.files if old else {},
     )
 
 

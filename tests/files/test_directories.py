@@ -67,6 +67,37 @@ def test_a_large_directory_comes_as_it_is(person: Person, main: Path) -> None:
     assert not place.exists()
 
 
+@pytest.mark.parametrize(("first", "then"), [(100, COUNT), (COUNT, 100)])
+def test_a_directory_that_grows_or_shrinks(
+    person: Person, repo: Path, first: int, then: int
+) -> None:
+    """It stays what it came as, in that workspace: nothing in it was edited."""
+    commit(person, repo, {"mooring.yaml": spec(copy=["/small"]), ".gitignore": IGNORED})
+    (repo / "small").mkdir()
+
+    def fill_to(count: int) -> None:
+        for number in range(COUNT):
+            file = repo / f"small/{number}"
+            if number >= count:
+                file.unlink(missing_ok=True)
+            elif not file.exists():
+                file.write_text(f"{number}\n")
+
+    fill_to(first)
+    place = made(person, "fix-login", cwd=repo)
+    fill_to(then)
+    done = person.mooring("new", "fix-login", cwd=repo)
+    assert "kept as it is" not in done.stderr
+    assert {file.name for file in (repo / "small").iterdir()} <= set(os.listdir(place / "small"))
+    assert "unchanged" in person.mooring("new", "fix-login", cwd=repo).stderr
+    assert drift(person, repo) == {}
+    person.mooring("end", "fix-login", cwd=repo)
+    assert not place.exists()
+    place = made(person, "fix-login", cwd=repo)
+    (record,) = records(person.home)
+    assert (list(record["files"]) == ["small/"]) == (then == COUNT)  # type: ignore[call-overload]
+
+
 def test_what_changes_at_its_source_comes_along(person: Person, main: Path) -> None:
     place = made(person, "fix-login", cwd=main)
     (main / "fixtures/d3/f3.js").write_text("newer\n")

@@ -402,8 +402,8 @@ def test_where_no_rendered_file_may_be(
 
 SETTINGS = ".claude/settings.local.json"
 RULES = """\
-{"env": {"TOPIC": "{{ topic }}", "KEY": "{{ secret('KEY') }}"}, "hooks": {"SessionStart": [{"hooks": [{
-    "type": "command", "command": "true"}]}]}}
+{"env": {"TOPIC": "{{ topic }}", "KEY": "{{ secret('KEY') }}"},
+ "hooks": {"SessionStart": [{"hooks": [{"type": "command", "command": "true"}]}]}}
 """
 
 

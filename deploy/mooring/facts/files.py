@@ -26,6 +26,7 @@ tree_sum() { # DIR: a digest of what is in it: names, modes, links; of files als
 FRAGMENT = TREE + f"many={MANY}\n"
 FRAGMENT += r"""
 units() { # LISTED: the same with one line for each directory of many files that patterns select
+  # In a workspace a directory stays what it came as: one thing, or file by file.
   set -- "$1"
   while IFS= read -r _line; do if [ -n "$_line" ]; then set -- "$@" --exclude="$_line"; fi
   done <<PATTERNS
@@ -44,7 +45,7 @@ WATCHED
   _skipped=
   if [ $# -gt 0 ]; then
     _skipped=$(main_git -c core.quotePath=false ls-files --others --ignored "$@"); fi
-  printf '%s\n' "$_dirs" = "$_skipped" = "$_given" | awk -v many="$many" '
+  printf '%s\n' "$_dirs" = "$_skipped" = "$_recorded" = "$_given" | awk -v many="$many" '
     function unit(path,   part, count, i, at) {
       count = split(path, part, "/")
       for (i = 1; i < count; i++) { at = at part[i] "/"; if (at in whole) return at }
@@ -53,13 +54,15 @@ WATCHED
     $0 == "=" { step++; next }
     step == 0 { whole[$0]; next }
     step == 1 { at = unit($0); if (at != "") delete whole[at]; next }
+    step == 2 && /\/$/ { came[$0]; next }
+    step == 2 { at = unit($0); if (at != "") delete whole[at]; next }
     { of[++lines] = unit(substr($0, 4)); line[lines] = $0
       if (of[lines] == "") next
       count[of[lines]]++
       if (substr($0, 1, 2) != "!!") shown[of[lines]] }
     END { for (i = 1; i <= lines; i++) {
       at = of[i]
-      if (at == "" || count[at] <= many || at in shown) print line[i]
+      if (at == "" || (count[at] <= many && !(at in came)) || at in shown) print line[i]
       else if (!(at in said)) { said[at]; print "!! " at } } }'
 }
 whole() { # PATHS: whether one of them is a directory's: it ends with /
@@ -239,7 +242,8 @@ probe_files() {
   if [ -n "$watched" ]; then say there "$(there)"; fi
   watching at
   if [ -n "$_named" ]; then say elsewhere "$(printf '%s\n' "$_named" | sums)"; fi
-  _wanted=
+  _wanted= _recorded=
+  if [ -n "$record" ] && [ -d "$path" ]; then _recorded=$(entries files "$record"); fi
   if [ -n "$common" ] && [ -n "$bases" ] && [ ! -d "$path" ]; then in_base; fi
   if [ -z "$checkout" ]; then texts; fi
   if [ -n "$checkout" ] && cd -- "$checkout"; then
@@ -252,7 +256,8 @@ probe_files() {
     case $watched in *here:*) say shown "$(shown)" ;; esac
     say own "$_own"
     _listed=$(listed "$@")
-    if [ "${#_listed}" -gt "$((many * 5))" ]; then _listed=$(units "$_listed"); fi
+    if [ "${#_listed}" -gt "$((many * 5))" ] || whole "$_recorded"
+    then _listed=$(units "$_listed"); fi
     say listed "$_listed"
     _wanted=$(printf '%s\n' "$_listed" | sed 's/^...//')
     say sources "$(printf '%s\n' "$_wanted" | sums; trees "$_wanted")"
@@ -261,8 +266,8 @@ probe_files() {
       say tracked "$(printf '%s\n' "$_named" | while IFS= read -r _line; do
         if plain "$_line"; then printf '%s\n' "$_line"; fi; done | sums)"
     fi
-    if [ -n "$scan" ] && [ -n "$record" ]; then # what no rule selects any more has its source too
-      say unnamed "$(entries files "$record" | sums)"; fi
+    if [ -n "$scan" ] && [ -n "$_recorded" ]; then # what no rule selects any more has a source too
+      say unnamed "$(printf '%s\n' "$_recorded" | sums)"; fi
     watching main
     _strays=
     if [ -n "$_named" ]; then
@@ -291,7 +296,7 @@ probe_files() {
       printf '%s\n' "$_wanted" .envrc .session-prompt.md .mooring/envrc .mooring/session \
         .mooring/workspace .mooring/session-prompt.md .mooring/claude-settings.json \
         .mooring/.gitignore
-      if [ -n "$record" ]; then entries files "$record" | sed 'p;s/$/.mooring-new/'; fi
+      if [ -n "$_recorded" ]; then printf '%s\n' "$_recorded" | sed 'p;s/$/.mooring-new/'; fi
     })
     say present "$(printf '%s\n' "$_present" | sums; trees "$_present")"
     say present_links "$(printf '%s\n' "$_present" | links)"
