@@ -15,7 +15,7 @@ import msgspec
 
 from .errors import MooringError, command
 from .model import Record
-from .sources import Matcher, Placed, found
+from .sources import Matcher, Placed, found, rights
 from .spec import Rule, Spec
 
 if TYPE_CHECKING:
@@ -137,6 +137,12 @@ def renders(dest: str, placed: Iterable[Placed], observed: Observed) -> bool:
     return ours and any(item.dest == dest and item.action == "template" for item in placed)
 
 
+def loose(item: Placed, observed: Observed) -> bool:
+    """Whether others may do more with the file than its mode says."""
+    most, there = rights(item), observed.files.modes.get(item.dest, 0)
+    return bool(most) and bool(there & ~int(most, 8) & 0o777)
+
+
 def state(dest: str, observed: Observed) -> str:
     """What the workspace has there: a sha256, `-> ` and a path, `other`; '' for nothing."""
     files = observed.files
@@ -179,12 +185,12 @@ def table(spec: Spec, observed: Observed) -> list[dict[str, str]]:
 
 
 def _compared(item: Placed, observed: Observed) -> str:
-    """`there`, `missing`, `outdated` (its source has changed) or `edited`."""
+    """`there`, `missing`, `outdated` (its source has changed), `edited` or `mode`."""
     there = state(item.dest, observed)
     if not there:
         return "missing"
     if there == item.sum:
-        return "there"
+        return "mode" if loose(item, observed) else "there"
     return "outdated" if there == known(item.dest, observed, observed.record) else "edited"
 
 

@@ -49,6 +49,17 @@ class Placed(msgspec.Struct, frozen=True):
     """The names of those that it asks for."""
 
 
+def rights(item: Placed) -> str:
+    """The octal mode that a file is to have at most, '' for any.
+
+    A rendered one with a secret is nobody else's.
+    """
+    if item.action != "template":
+        return item.mode[-3:]
+    mode = item.mode[-3:] or "644"
+    return f"{mode[0]}00" if item.secrets else mode
+
+
 class Matcher:
     """The last pattern of gitignore(5) that matches a path decides."""
 

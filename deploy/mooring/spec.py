@@ -153,8 +153,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     def watched(self) -> tuple[str, ...]:
         """What the probe says of, or for `text:` says.
 
-        `main:`, `sum:` and `text:` are paths of the repo, `at:` others of the target, `here:` of
-        the workspace; `skip:` are patterns that no directory may hold which is brought whole.
+        `main:`, `sum:` and `text:` are paths of the repo, `at:` others of the target, `here:` and
+        `mode:` of the workspace; `skip:` are patterns that no directory may hold which is
+        brought whole.
         """
         names = [f"text:{path}" for path in self.lists]
         for rule in self.rules:
@@ -167,6 +168,9 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
                 names += [f"here:{rule.dest}"]
             elif rule.action == "template":
                 names += [f"here:{rule.dest}", *_text(rule)]
+        names += [
+            f"mode:{rule.dest}" for rule in self.rules if rule.mode or rule.action == "template"
+        ]
         names += [f"skip:{rule.src}" for rule in self.rules if rule.action == "skip"]
         return _unique([*names, *(f"here:{path}" for path in self.required)])
 

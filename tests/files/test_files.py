@@ -238,6 +238,33 @@ def test_what_an_agent_committed_is_kept(person: Person, repo: Path, action: str
     assert status(person, place) == ""
 
 
+def test_a_mode_is_seen_to(person: Person, repo: Path) -> None:
+    """Nobody gets more than the rule says, at any time; less is somebody's own choice."""
+    files = {
+        "copy": [{"src": ".env.local", "mode": "0640"}],
+        "template": [{"src": "t", "dest": "u"}],
+    }
+    spec = json.dumps({"files": files, "secrets": {"KEY": {"env": "HOME"}}})
+    ignored = ".env*\n/u\n"
+    commit(person, repo, {"mooring.yaml": spec, "t": "{{ KEY }}", ".gitignore": ignored})
+    (repo / ".env.local").write_text("A=1\n")
+    place = made(person, "fix-login", "--trust", cwd=repo)
+    for name in (".env.local", "u"):
+        (place / name).chmod(0o666)
+    done = person.mooring("files", "check", "fix-login", "--json", cwd=repo, check=False)
+    assert done.returncode == 3
+    assert {row["path"]: row["state"] for row in json.loads(done.stdout)} == {
+        ".env.local": "mode",
+        "u": "mode",
+    }
+    person.mooring("new", "fix-login", cwd=repo)
+    modes = [(place / name).stat().st_mode & 0o777 for name in (".env.local", "u")]
+    assert modes == [0o640, 0o600]
+    (place / ".env.local").chmod(0o400)
+    assert "unchanged" in person.mooring("new", "fix-login", cwd=repo).stderr
+    person.mooring("end", "fix-login", cwd=repo)
+
+
 def test_two_rules_for_one_destination(person: Person, repo: Path) -> None:
     text = "files: {copy: [{src: a, dest: c}, {src: b, dest: c}]}\n"
     commit(person, repo, {"mooring.yaml": text, ".gitignore": "/a\n/b\n"})

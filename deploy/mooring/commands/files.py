@@ -9,7 +9,7 @@ from .. import runner
 from ..errors import MooringError, command
 
 Report = Callable[[str], None]
-DRIFT = ("missing", "edited", "outdated")
+DRIFT = ("missing", "edited", "outdated", "mode")
 
 
 def planned(data: dict[str, Any], report: Report) -> list[dict[str, Any]]:

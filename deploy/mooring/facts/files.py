@@ -154,6 +154,15 @@ DESTS
     main_git status --porcelain=v1 -z --no-renames --untracked-files=all \
       --ignore-submodules=all -- "$@" | tr '\000\n' '\n\001' | sed -n 's/^?? //p'; fi
 }
+modes() { # of what is watched for that: a line each, the octal mode and the path
+  set --
+  while IFS= read -r _line; do
+    if [ -f "$_line" ] && [ ! -L "$_line" ]; then set -- "$@" "$_line"; fi
+  done <<MODES
+$_named
+MODES
+  if [ $# -gt 0 ]; then stat -c '%a %n' -- "$@" 2>/dev/null || stat -f '%Lp %N' -- "$@"; fi
+}
 in_base() { # of destinations, and of what those are in: what the base commit has there
   watching here
   if [ -z "$_named" ]; then return 0; fi
@@ -300,6 +309,8 @@ probe_files() {
     })
     say present "$(printf '%s\n' "$_present" | sums; trees "$_present")"
     say present_links "$(printf '%s\n' "$_present" | links)"
+    watching mode
+    if [ -n "$_named" ]; then say modes "$(modes)"; fi
     for _name in .session-context.md .mooring/session-context.md; do
       if [ -f "$_name" ] && [ ! -L "$_name" ]; then
         say heads "$(head_of "$_name" | sha)  $_name"; fi
@@ -348,6 +359,8 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """Destinations that the main checkout has too, untracked, and that git shows there."""
     present: dict[str, str]
     """sha256 of what the workspace has, of the files that matter here; of a context, its head."""
+    modes: dict[str, int]
+    """The modes of those in the workspace that are to have a certain one."""
     identity: str
     """sha256 of the git config that says who commits in the workspace, '' if git has none."""
     watched: tuple[str, ...]
@@ -388,6 +401,7 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         in_base=_in_base(said),
         shown=frozenset(_lines(said.get("shown", ""))),
         present={**_columns(said.get("present_links", "")), **present},
+        modes=_modes(said.get("modes", "")),
         identity=said.get("identity", ""),
         watched=_lines(said.get("watched", "")),
         there=_columns(said.get("there", "")),
@@ -396,6 +410,11 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         setup=frozenset(_lines(said.get("setup", ""))),
         allowed="allowed" in said,
     )
+
+
+def _modes(text: str) -> dict[str, int]:
+    pairs = (line.partition(" ") for line in _lines(text))
+    return {path: int(mode, 8) for mode, _, path in pairs}
 
 
 def _in_base(said: dict[str, str]) -> dict[str, str]:

@@ -240,6 +240,7 @@ while IFS='	' read -r action known mode src dest; do
     tracked) copied "$mode" "$src" "$dest" "$known" yes ;;
     dirs) empty "$src" "$dest" ;;
     tree | hardlink) tree "$action" "$src" "$dest" "$known" ;;
+    mode) if [ -f "$dest" ] && [ ! -L "$dest" ]; then chmod "$mode" -- "$dest"; fi ;;
     symlink) linked "$src" "$dest" "$known" ;;
   esac
 done <<FILES
@@ -347,11 +348,13 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
     seen, record = workspace.observed, workspace.record
     last, there = rules.known(item.dest, seen, record), state(item.dest, seen)
     wanted, mode, src = item.sum, tightening(item.mode) or "-", item.src
+    if there and there == last and rules.loose(item, seen):
+        yield "\t".join(["mode", "-", tightening(sources.rights(item)), "-", item.dest])
     if item.action == "template":
         if item.dest not in texts or not record:
             return
         wanted, src = text_sum(texts[item.dest]), f"text_{list(texts).index(item.dest)}"
-        mode = _mode(item)
+        mode = sources.rights(item)
         workspace.rendered[item.dest] = sources.ingredients(
             item, workspace.spec, record, seen.target.name
         )
@@ -375,12 +378,6 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
     if item.action == "copy" and item.root in BUNDLED:
         src = f"//{item.root}/{src}"
     yield "\t".join([action, last or "-", mode, src, dest])
-
-
-def _mode(item: Placed) -> str:
-    """What chmod(1) is told of a rendered file: one with a secret is nobody else's."""
-    mode = item.mode[-3:] or "644"
-    return f"{mode[0]}00" if item.secrets else mode
 
 
 def tightening(mode: str) -> str:
