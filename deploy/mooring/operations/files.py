@@ -40,26 +40,27 @@ guarded() { # of what is rendered: nothing that git tracks, or could stage
 $guarded
 DESTS
   if [ $# -eq 0 ]; then return 0; fi
-  _tracked=$(wt_git --literal-pathspecs ls-files -- "$@" | head -n 1)
-  if [ -n "$_tracked" ]; then die "Cannot render $_tracked: the repo tracks it"; fi
   for _name in "$@"; do mkdirs "$_name"; hide "$_name"; done
-  if [ "$(cd -- "$path" && printf '%s\n' "$@" | wt_git check-ignore --stdin | wc -l)" -ne $# ]
-  then die "Cannot render $1${2:+, or one of the others}: git could stage it, since a .gitignore" \
+  if [ "$(cd -- "$path" && printf '%s\n' "$@" | wt_git check-ignore --stdin | wc -l)" -eq $# ]
+  then return 0; fi
+  _tracked=$(wt_git --literal-pathspecs ls-files -- "$@" | head -n 1)
+  if [ -n "$_tracked" ]; then die "Cannot render $_tracked: the repo tracks it"
+  else die "Cannot render $1${2:+, or one of the others}: git could stage it, since a .gitignore" \
     "takes it back from what is ignored"; fi
 }
-template() { # MODE TEXT DEST KNOWN
-  _sum=$(printf '%s' "$2" | sha)
-  if same "$3" "$_sum" "$4"; then
-    if [ "$_there" = "$_sum" ]; then chmod "$1" -- "$3"; echo "same $_sum $3"; fi
+template() { # MODE TEXT DEST KNOWN SUM
+  if same "$3" "$5" "$4"; then
+    if [ "$_there" = "$5" ]; then chmod "$1" -- "$3"; echo "same $5 $3"; fi
     return 0
   fi
   save "$3"
   new_stage
-  chmod 600 "$stage"
-  printf '%s' "$2" >|"$stage" && chmod "$1" "$stage" || die "Cannot write $3"
-  ours "$_sum" "$3"
+  _writable=600; case $1 in [67]*) _writable=$1 ;; esac
+  chmod "$_writable" "$stage" && printf '%s' "$2" >|"$stage" &&
+    { [ "$_writable" = "$1" ] || chmod "$1" "$stage"; } || die "Cannot write $3"
+  ours "$5" "$3"
   move_stage "$3"
-  echo "made $_sum $3"
+  echo "made $5 $3"
 }
 from() { # SRC: sets _from to where that is
   case $1 in
@@ -195,9 +196,8 @@ tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
 }
 empty() { # SRC DEST: the directories in SRC that nothing is in
   from "$1"
-  find "$_from" -type d 2>/dev/null | while IFS= read -r _dir; do
-    if [ -z "$(ls -A -- "$_dir")" ]; then mkdirs "$2${_dir#"$_from"}/."; fi
-  done
+  find "$_from" -type d -empty 2>/dev/null | while IFS= read -r _dir; do
+    mkdirs "$2${_dir#"$_from"}/."; done
 }
 linked() { # SRC DEST KNOWN
   from "$1"
@@ -235,7 +235,7 @@ while IFS='	' read -r action known mode src dest; do
   [ -n "$action" ] || continue
   cd -P -- "$path"
   case $action in
-    template) eval "template \"\$mode\" \"\$$src\" \"\$dest\" \"\$known\"" ;;
+    template) eval "template \"\$mode\" \"\$$src\" \"\$dest\" \"\$known\" \"\$sum_$src\"" ;;
     copy) copied "$mode" "$src" "$dest" "$known" '' ;;
     tracked) copied "$mode" "$src" "$dest" "$known" yes ;;
     dirs) empty "$src" "$dest" ;;
@@ -298,6 +298,7 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
             "force": "yes" if workspace.request.force else "",
             "now": str(int(time.time())),
             **{f"text_{index}": text for index, text in enumerate(texts.values())},
+            **{f"sum_text_{n}": text_sum(text) for n, text in enumerate(texts.values())},
         }
         done = partial(_made, workspace)
         yield run(workspace, names, TREE + secretish.GREP + _FILES, done, watched=True)
