@@ -233,6 +233,7 @@ def changed(desk: Desk, worktree: Path) -> dict[str, str]:
 def test_fork(desk: Desk) -> None:
     commit(desk.person, desk.repo, {"gone.txt": "gone\n", "removed.txt": "removed\n"})
     one, session = desk.begin("one", "marker-one")
+    desk.person.mooring("new", "one", "--set", "env.MODE=x", "--set", "env.GONE=y", cwd=desk.repo)
     (one / "README.md").write_text("# Staged\n")
     desk.person.git("add", "README.md", cwd=one)
     (one / "README.md").write_text("# Staged, then changed\n")
@@ -245,7 +246,8 @@ def test_fork(desk: Desk) -> None:
     (one / "untracked.sh").chmod(0o755)
     before = changed(desk, one)
     assert len(before["--porcelain=v1"].splitlines()) == 6
-    desk.turn("resume", "one", "--fork", "two", say="marker-two")
+    fork = ("resume", "one", "--fork", "two", "--set", "env.MORE=z", "--unset", "env.GONE")
+    desk.turn(*fork, say="marker-two")
     assert desk.heard("marker-one", "marker-two") == ["marker-one", "marker-two"]
     two = one.parent / "two"
     assert changed(desk, two) == changed(desk, one) == before
@@ -267,6 +269,7 @@ def test_fork(desk: Desk) -> None:
     assert set(desk.transcripts()) == {session, forked}
     assert desk.sessions() == {session: "recorded", forked: "recorded"}
     assert desk.row("two")["parent"] == "one"
+    assert desk.row("two")["set"] == ["env.MODE=x", "env.MORE=z"]
 
 
 def test_fork_of_a_running_session(desk: Desk) -> None:

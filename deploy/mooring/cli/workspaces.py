@@ -184,8 +184,8 @@ def resume(
             raise click.UsageError("--fork takes no other option for the workspace")
         check_topic("--fork", fork)
         origin = forking.origin(registry, wanted, ui.narrate)
-        data = {**forking.data(registry, origin, fork), "prompt": said, "trust": trust}
-        data |= {"needs": "vacancy", "set": settings, "unset": unset}
+        data = forking.data(registry, origin, fork, settings, unset)
+        data |= {"prompt": said, "trust": trust, "needs": "vacancy"}
         made = making.provision(data, ui.narrate, dry=dry_run)
         return _made(made, as_json, how, lambda: forking.start(made, how, origin))
     data = lookup.data_of(registry, wanted)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from .. import settings
 from ..claude import hooks
 from ..errors import MooringError, command
 from ..model import check_topic
@@ -37,8 +38,12 @@ def origin(registry: Registry, wanted: Meant, report: Report) -> Made:
     return made
 
 
-def data(registry: Registry, made: Made, topic: str) -> dict[str, Any]:
+def data(
+    registry: Registry, made: Made, topic: str, given: Sequence[str] = (), unset: Sequence[str] = ()
+) -> dict[str, Any]:
     """Host data for the fork's workspace: at the same commit, with what is uncommitted there.
+
+    It has the settings of the first one too, as `--set` and `--unset` change them.
 
     Raises MooringError if the topic is taken by anything but this very fork.
     """
@@ -60,6 +65,8 @@ def data(registry: Registry, made: Made, topic: str) -> dict[str, Any]:
         "parent": record.topic,
         "pipeline": record.pipeline,
         "carry": record.worktree,
+        "set": settings.combined(record.set, given, unset),
+        "unset": [key for key in unset if key not in settings.keys(record.set)],
         "fresh": there is not None and there.state == "ended",
     }
 
