@@ -69,6 +69,8 @@ class FilesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     required: list[str] = []
     from_: str | list[str] = msgspec.field(name="from", default_factory=list)
     """Files of the repo whose entries count too (see formats.read)."""
+    guard: bool | None = None
+    """Whether a commit with the value of a rendered secret is refused in the workspace."""
 
     @property
     def lists(self) -> list[str]:

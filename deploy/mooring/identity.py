@@ -48,6 +48,11 @@ def text(git: GitSpec, url: str) -> str:
     return "".join(parts)
 
 
+def hooks(place: str, digest: str) -> str:
+    """The part that names a directory of hooks; with what is in them, it changes."""
+    return f"[core]\n\thooksPath = {_quoted(place)}\n# {digest}\n"
+
+
 def credential(git: GitSpec, url: str) -> str:
     """The part for git's own fetches and pushes; '' for a remote that takes no password."""
     key, helper = _helper(git, url)
@@ -73,13 +78,22 @@ def variables(inherited: Mapping[str, str], own: Sequence[tuple[str, str]]) -> d
         (inherited.get(f"GIT_CONFIG_KEY_{n}", ""), inherited.get(f"GIT_CONFIG_VALUE_{n}", ""))
         for n in range(int(count) if count.isdecimal() and len(count) < 4 else 0)
     ]
-    pairs = [pair for pair in pairs if not pair[1].startswith(_HELPER)] + list(own)
+    pairs = [pair for pair in pairs if not _ours(*pair)] + list(own)
     if not pairs and not count:
         return {}
     found = {"GIT_CONFIG_COUNT": str(len(pairs))}
     for n, (name, value) in enumerate(pairs):
         found |= {f"GIT_CONFIG_KEY_{n}": name, f"GIT_CONFIG_VALUE_{n}": value}
     return found
+
+
+def _ours(name: str, value: str) -> bool:
+    return value.startswith(_HELPER) or (name.lower() == "core.hookspath" and _is_guard(value))
+
+
+def _is_guard(path: str) -> bool:
+    """As the hooks know it, too (see guard.directory)."""
+    return "/records/" in path and path.endswith(".guard")
 
 
 _HELPER = '!f() { test "$1" = get || exit 0; '

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import identity, settings
+from . import guard, identity, settings
 from .claude.hooks import SETTINGS
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
-from .model import Record, Request, State, check_branch, check_ref
+from .model import Key, Record, Request, State, check_branch, check_ref
 from .obstacles import check_branch_free, check_path, check_repo, clears, existing
 from .rules import check_tracked, choose, missing, renders
 from .selection import CONTEXT, ENVRC, PROMPT, place
@@ -88,7 +88,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     recorded_env: dict[str, str]
     """What of `env` is recorded (see Spec.recorded_env)."""
     git_settings: tuple[tuple[str, str], ...]
-    """Of git's config, what the environment has: a credential's helper."""
+    """Of git's config, what the environment has: a credential's helper, the guard's hooks."""
+    guard: str
+    """The directory on the target with the hooks that guard commits, '' for none."""
     approves: bool
     """Whether `direnv allow` may be run: the `.envrc` has nothing of the repo's."""
     notes: tuple[str, ...]
@@ -166,6 +168,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     check_env(spec.env, names, port_names)
     record = _kept(request, observed)
     envrc = place(ENVRC, observed, taken)
+    guarded = _guard(request, spec, observed, choice.placed)
     rendered = renders(SETTINGS, choice.placed, observed)
     hooked, settings_text, why = hook_settings(observed, not present, rendered)
     return Plan(
@@ -203,7 +206,11 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         env=dict(spec.env),
         set=wanted_settings(request, observed),
         recorded_env=spec.recorded_env,
-        git_settings=identity.settings(spec.git, _remote(request, observed)),
+        git_settings=(
+            *identity.settings(spec.git, _remote(request, observed)),
+            *(guard.settings(guarded) if guarded else ()),
+        ),
+        guard=guarded,
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
         notes=(*choice.notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
@@ -251,6 +258,14 @@ def _start(request: Request, observed: Observed, base: str, branch: str) -> tupl
             command("mooring", "new", *request.words, "--base", "BRANCH"),
         )
     return repo.base_commit, True
+
+
+def _guard(request: Request, spec: Spec, observed: Observed, placed: tuple[Placed, ...]) -> str:
+    """Where the guard is, '' where none is wanted, or no template has a secret."""
+    if not spec.guard or not any(item.secrets for item in placed):
+        return ""
+    key = Key(observed.repo.identity, request.agent, request.topic)
+    return guard.directory(observed.target.root, key)
 
 
 def _remote(request: Request, observed: Observed) -> str:

@@ -143,6 +143,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     filter: str
     sparse: tuple[str, ...]
     submodules: bool
+    guard: bool
+    """Whether commits with a rendered secret are refused (see document.FilesSpec)."""
     git: GitSpec
     held_back: tuple[str, ...]
     """Keys of the repo's file that have no effect."""
@@ -228,6 +230,7 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         filter=top.cache.filter or repo.cache.filter or user.cache.filter,
         sparse=_unique(top.checkout.sparse or repo.checkout.sparse or user.checkout.sparse),
         submodules=all(file.checkout.submodules for file in (user, repo, top)),
+        guard=_guards(layers),
         git=git,
         held_back=tuple(
             name
@@ -236,6 +239,12 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         ),
         to_approve={name: value for name, value in to_approve.items() if value},
     )
+
+
+def _guards(layers: Layers) -> bool:
+    """The session has the last word; else a repo can't take back what its user asks for."""
+    said = layers.session.files.guard
+    return bool(layers.user.files.guard or layers.repo.files.guard) if said is None else said
 
 
 def _commands(layers: Layers) -> Iterator[Command]:

@@ -141,6 +141,7 @@ find_admin
 if [ -n "$w_admin" ] && [ -e "$path/.git" ]; then
   die "Cannot end: somebody has just made the worktree again" "hint: mooring list"; fi
 forget_identity "$file"
+forget_guard
 """
 
 

@@ -8,12 +8,14 @@ from functools import partial
 
 from pyinfra.api.command import PyinfraCommand
 
-from .. import rules, secretish, sources
+from .. import guard, rules, secretish, sources
 from ..facts.files import TREE
 from ..handle import Workspace, text_sum
 from ..rules import NEW, state
 from ..sources import Placed
 from .bundle import BUNDLED, bundle
+from .guard import HASHES
+from .identity import outdated
 from .secrets import secrets
 from .shell import later, run, step
 
@@ -34,7 +36,7 @@ save() { # DEST: what is there stays, where `--force` is to replace what somebod
   mkdirs "$_saved"
   cp -pPR -- "$1" "$_saved" && echo "saved $1 as $_saved" || die "Cannot save $1 first"
 }
-guarded() { # of what is rendered: nothing that git tracks, or could stage
+untracked() { # of what is rendered: nothing that git tracks, or could stage
   set --
   while IFS= read -r _name; do if [ -n "$_name" ]; then set -- "$@" "$_name"; fi; done <<DESTS
 $guarded
@@ -216,7 +218,8 @@ linked() { # SRC DEST KNOWN
   ln -s -- "$_from" "$2" || die "Cannot link $1 to $2"
   echo "made -> $2"
 }
-guarded
+untracked
+if [ -n "$hashes" ]; then put_hashes; fi
 if [ -z "$hidden" ] && [ -n "$brings" ]; then # what is ignored there is perhaps not ignored here
   _ignored=$(cd -- "$path" && printf '%s\n' "$brings" | wt_git check-ignore --stdin)
   while IFS= read -r _name; do
@@ -275,13 +278,17 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
         return
     plan = workspace.plan
     stale = [item for item in plan.files if item.action == "template" and _stale(workspace, item)]
-    if stale and not (workspace.host.state.is_executing and workspace.record):
+    if (stale or _guarded(workspace, stale)) and not (
+        workspace.host.state.is_executing and workspace.record
+    ):
         yield later()
         return
-    texts = _rendered(workspace, stale)
+    guarded = _guarded(workspace, stale)
+    values = _values(workspace, [*stale, *guarded])
+    texts = _rendered(workspace, stale, values)
     found = [(item, line) for item in plan.files for line in _lines(workspace, item, texts)]
     lines = [line for _, line in found]
-    if lines:
+    if lines or guarded:
         spec = workspace.spec
         lines += [
             f"dirs\t-\t-\t{src}\t{dest}" for src, dest in sources.directories(spec, plan.files)
@@ -295,13 +302,14 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
             ),
             "guarded": "\n".join(_dest(workspace, item) for item in stale),
             **secretish.names(),
+            **_hashes(workspace, guarded, values),
             "force": "yes" if workspace.request.force else "",
             "now": str(int(time.time())),
             **{f"text_{index}": text for index, text in enumerate(texts.values())},
             **{f"sum_text_{n}": text_sum(text) for n, text in enumerate(texts.values())},
         }
         done = partial(_made, workspace)
-        yield run(workspace, names, TREE + secretish.GREP + _FILES, done, watched=True)
+        yield run(workspace, names, TREE + secretish.GREP + HASHES + _FILES, done, watched=True)
 
 
 def _stale(workspace: Workspace, item: Placed) -> bool:
@@ -312,8 +320,13 @@ def _stale(workspace: Workspace, item: Placed) -> bool:
     if there and not known and not force:
         return False  # somebody else's
     if item.sum and there == item.sum:
-        return workspace.request.refresh
+        return workspace.request.refresh or _new_to_guard(workspace, item)
     return not there or not item.sum or force or workspace.request.refresh
+
+
+def _new_to_guard(workspace: Workspace, item: Placed) -> bool:
+    """Whether a guard comes that has to know what is in it."""
+    return bool(workspace.plan.guard and item.secrets) and outdated(workspace)
 
 
 def _dest(workspace: Workspace, item: Placed) -> str:
@@ -324,13 +337,41 @@ def _dest(workspace: Workspace, item: Placed) -> str:
     return item.dest + NEW if edited else item.dest
 
 
-def _rendered(workspace: Workspace, items: list[Placed]) -> dict[str, str]:
+def _guarded(workspace: Workspace, stale: list[Placed]) -> list[Placed]:
+    """Templates whose secrets the guard is told: what is rendered; of a new guard, of all."""
+    plan = workspace.plan
+    if not plan.guard:
+        return []
+    anew = workspace.request.refresh or outdated(workspace)
+    return [item for item in plan.files if item.secrets and (anew or item in stale)]
+
+
+def _hashes(workspace: Workspace, items: list[Placed], values: dict[str, str]) -> dict[str, str]:
+    """What the script is told for the guard."""
+    record = workspace.record
+    if not items or not record:
+        return {"hashes": ""}
+    told = {name: values[name] for item in items for name in item.secrets}
+    for name in guard.unguarded(told):
+        workspace.tell((f"the guard does not look for {name}: it is too short",))
+    return {
+        "hashes": guard.hashes(record, told.values()),
+        "guard": workspace.plan.guard,
+        "topic": workspace.plan.topic,
+    }
+
+
+def _values(workspace: Workspace, items: list[Placed]) -> dict[str, str]:
+    """Of each secret that they ask for, its value."""
+    return secrets(workspace, {name for item in items for name in item.secrets})
+
+
+def _rendered(workspace: Workspace, items: list[Placed], values: dict[str, str]) -> dict[str, str]:
     """The text of each by its destination."""
     record, target = workspace.record, workspace.observed.target.name
-    if not items or not record:
+    if not record:
         return {}
     spec = workspace.spec
-    values = secrets(workspace, {name for item in items for name in item.secrets})
     return {item.dest: sources.rendered(item, spec, record, target, values) for item in items}
 
 

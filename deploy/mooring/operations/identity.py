@@ -10,13 +10,17 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
+from .. import guard
 from .. import identity as composed
 from ..facts import record as record_file
 from ..handle import Workspace, text_sum
 from ..model import Key
+from .guard import GUARD, HOOK, NAMES
 from .shell import later, run, step, told
 
-IDENTITY = r"""
+IDENTITY = (
+    GUARD
+    + r"""
 # In any repo. A plain include would go into a section that somebody has at the top of the file, so
 # that all below it would count more.
 everywhere=includeIf.gitdir:/.path
@@ -68,12 +72,14 @@ forget_identity() { # FILE: no git includes it any more
   rm -f -- "$includes.made"
 }
 """
+)
 
 _SET = r"""
 lock target
 find_admin
 if [ -z "$w_admin" ]; then die "Cannot say who commits: there is no worktree at $path"; fi
 forget_identity "$file"
+if [ -n "$hook" ]; then put_guard; else forget_guard; fi
 if [ -z "$text" ]; then exit 0; fi
 mkdir -p -- "${file%/*}" && (umask 077; printf '%s' "$text" >"$file.new") ||
   die "Cannot write $file"
@@ -86,8 +92,8 @@ if ! included; then
   if [ ! -e "$HOME/.gitconfig" ] && [ ! -e "${XDG_CONFIG_HOME:-$HOME/.config}/git/config" ]
   then : >"$includes.made"; fi
   _said=$(quiet_git config --global --add "$everywhere" "$includes" 2>&1) || {
-    echo "who commits holds in Claude, direnv and 'mooring run' only, since your git config" \
-      "cannot be written: $_said"
+    echo "who commits${hook:+, and the guard,} holds in Claude, direnv and 'mooring run' only," \
+      "since your git config cannot be written: $_said"
     echo "hint: git config --global --add $everywhere $(quoted "$includes")"
   }
 fi
@@ -109,20 +115,38 @@ def names(workspace: Workspace) -> dict[str, str]:
         "file": f"{path.removesuffix('.json')}.gitconfig",
         "of_repo": of_repo(root, record.key),
         "includes": f"{root}/gitconfig",
+        "guard": guard.directory(root, record.key),
     }
+
+
+def text(workspace: Workspace) -> str:
+    """The git config that holds in the worktree alone; '' for none."""
+    text = composed.text(workspace.git, workspace.remote)
+    place = workspace.plan.guard
+    return text + composed.hooks(place, text_sum(HOOK)) if place else text
+
+
+def outdated(workspace: Workspace) -> bool:
+    """Whether git has another config there, or none."""
+    wanted = text(workspace)
+    return workspace.observed.files.identity != (text_sum(wanted) if wanted else "")
 
 
 @step
 def identity(workspace: Workspace) -> Iterator[PyinfraCommand]:
-    """Have git know who commits in the worktree, and nowhere else."""
+    """Have git know who commits in the worktree, and what guards it, and nowhere else."""
     if workspace.pending:
         return
-    text = composed.text(workspace.git, workspace.remote)
-    seen = workspace.observed.files
-    if seen.identity == (text_sum(text) if text else ""):
+    if not outdated(workspace):
         return
     if workspace.unclaimed:
         yield later()
         return
-    values = {**names(workspace), "text": text}
+    guarded = bool(workspace.plan.guard)
+    values = {
+        **names(workspace),
+        "text": text(workspace),
+        "hook": HOOK if guarded else "",
+        "hook_names": NAMES if guarded else "",
+    }
     yield run(workspace, values, IDENTITY + _SET, told(workspace))
