@@ -23,7 +23,7 @@ from ..errors import MooringError, usage
 from ..registry import Registry
 from ..settings import over_layers
 from ..spec import Spec, merge
-from .places import git, main_git_dir
+from .places import git, guard_settings, main_git_dir
 
 Report = Callable[[str], None]
 UNSAVED = "--no-session-persistence"
@@ -129,6 +129,7 @@ def environment(workspace: Named, session: str) -> dict[str, str]:
     spec = _spec(workspace)
     found = identity.settings(spec.git, _remote(workspace)) if spec.git.credential else ()
     settings = [(name, render_env({name: value}, workspace)[name]) for name, value in found]
+    settings += guard_settings(workspace)
     trusted = {
         **render_env(spec.trusted_env, workspace),
         **identity.variables(os.environ, settings),

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from .. import guard
 from ..claude import safely
 from ..claude.events import workspace_line
+from ..environment import Named
+from ..model import Key
 from ..registry import Registry, Row
 from ..repo import parse_source
 
@@ -49,6 +52,13 @@ def name_of(place: Path) -> str:
     """What a directory says it is the worktree of, '' if it says nothing."""
     said = safely.read(place / ".mooring" / "workspace", 8192)
     return said.decode("utf-8", "replace").rstrip("\n") if said else ""
+
+
+def guard_settings(workspace: Named) -> tuple[tuple[str, str], ...]:
+    """What git is told of the workspace's guard on this host, if it has one."""
+    key = Key(workspace.repo, workspace.agent, workspace.topic)
+    place = guard.directory(os.path.realpath(Path.home() / ".local/share/mooring"), key)
+    return guard.settings(place) if Path(place).is_dir() else ()
 
 
 def moved(row: Row) -> Row:

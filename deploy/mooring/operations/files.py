@@ -278,12 +278,10 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
         return
     plan = workspace.plan
     stale = [item for item in plan.files if item.action == "template" and _stale(workspace, item)]
-    if (stale or _guarded(workspace, stale)) and not (
-        workspace.host.state.is_executing and workspace.record
-    ):
+    guarded = _guarded(workspace, stale)
+    if (stale or guarded) and not (workspace.host.state.is_executing and workspace.record):
         yield later()
         return
-    guarded = _guarded(workspace, stale)
     values = _values(workspace, [*stale, *guarded])
     texts = _rendered(workspace, stale, values)
     found = [(item, line) for item in plan.files for line in _lines(workspace, item, texts)]
