@@ -17,7 +17,7 @@ from .templates import dotenv_quote, shell_quote
 SHORTEST = 8
 """Of a line that is looked for, in bytes: a shorter one is in every other commit."""
 PRIME = 1048573
-"""What a line's checksum is less than: its square times 256 fits into awk's numbers."""
+"""What a line's checksum is less than: 256 times its square is a whole number in any awk."""
 
 
 def directory(root: str, key: Key) -> str:
@@ -33,7 +33,7 @@ def settings(place: str) -> tuple[tuple[str, str], ...]:
 def hashes(record: Record, values: Iterable[str]) -> str:
     """What the hook compares with: the salt, then length, checksum and sha256 of each line.
 
-    The checksum (20 bits, of a polynomial) only tells awk which few texts are worth a sha256.
+    The checksum (20 bits) of its end only tells awk which few texts are worth a sha256.
     """
     salt = _salt(record)
     lines = dict.fromkeys(line for value in values for line in _lines(value))
@@ -62,7 +62,7 @@ def _factor(salt: str) -> int:
 
 def _hash(salt: str, line: bytes) -> str:
     checksum = 0
-    for byte in line:
+    for byte in line[-SHORTEST:]:
         checksum = (checksum * _factor(salt) + byte) % PRIME
     return f"{len(line)} {checksum} {sha256(salt.encode() + line).hexdigest()}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..guard import PRIME
 
 HOOK = (
-    f"#!/bin/sh\nprime={PRIME} most={1 << 26}\n"
+    f"#!/bin/sh\nprime={PRIME} most={1 << 23}\n"
     + r"""
 # By Mooring, which replaces it: see docs/files.md, "A guard for commits".
 set -u
@@ -58,17 +58,9 @@ added() { # what the commit has that its parent lacks, as a diff; binary files t
     --no-ext-diff --no-textconv --no-color --submodule=short --src-prefix=a/ --dst-prefix=b/ \
     "$_parent" -- || : >"$stage/failed"; } </dev/null | tr '\000' ' '
 }
-# Of each added line every part that is as long as a secret gets a checksum, from that of the part
-# one byte before; those which a secret has are written to files, to be hashed by one program.
+# Every eight bytes of each added line get a checksum, from that of the eight one byte before. Where
+# a secret ends like that, what is there is written to a file, to be hashed by one program.
 candidates='
-function power(count,   found) {
-  for (found = 1; count > 0; count--) found = found * factor % prime
-  return found
-}
-function number(character) {
-  if (!(character in code)) return 0
-  return code[character]
-}
 function candidate(text,   id) {
   if (text in seen) id = seen[text]
   else {
@@ -78,28 +70,25 @@ function candidate(text,   id) {
   }
   if (!((id, place) in said)) { said[id, place]; print id "\t" place >(stage "/places") }
 }
-function look(text, all,   at, k, size, sum) {
+function look(text, all,   at, sum, count, size, k) {
   if (all < shortest) return
-  for (at = 1; at <= all; at++) byte[at] = number(substr(text, at, 1))
-  for (k = 1; k <= lengths; k++) {
-    size = length_of[k]
-    if (size > all) continue
-    done += all
-    sum = 0
-    for (at = 1; at <= size; at++) sum = (sum * factor + byte[at]) % prime
-    if (sum in sizes && index(sizes[sum], " " size " ")) candidate(substr(text, 1, size))
-    for (; at <= all; at++) {
-      sum = (sum * factor + byte[at] + minus[k] * byte[at - size]) % prime
-      if (sum in sizes && index(sizes[sum], " " size " "))
-        candidate(substr(text, at - size + 1, size))
+  done += all
+  for (at = 1; at <= all; at++) {
+    byte[at] = code[substr(text, at, 1)]
+    if (at > 8) sum += minus * byte[at - 8]
+    sum = (sum * factor + byte[at]) % prime
+    if (at >= shortest && sum in sizes) {
+      count = split(sizes[sum], size, " ")
+      for (k = 1; k <= count; k++)
+        if (size[k] + 0 <= at) candidate(substr(text, at - size[k] + 1, size[k]))
     }
   }
 }
 function line(text,   all, at, part) { # in parts: many an awk counts from the start for each byte
   all = length(text)
-  for (at = 1; at <= all; at += 4096) {
-    if (done > most) { if (!unseen) left = place; unseen = 1; return }
-    part = substr(text, at, 4096 + longest - 1)
+  for (at = 1; at <= all; at += step) {
+    if (done > most || files > 20000) { if (left == "") left = place; return }
+    part = substr(text, at, step + longest - 1)
     look(part, length(part))
   }
 }
@@ -109,13 +98,16 @@ BEGIN {
     split(text, field, " ")
     if (field[1] == "salt") { salt = field[2]; factor = field[3]; continue }
     size = field[1] + 0
-    if (!(size in known)) { known[size]; length_of[++lengths] = size }
     if (size > longest) longest = size
     if (!shortest || size < shortest) shortest = size
-    sizes[field[2] + 0] = sizes[field[2] + 0] " " size " "
+    ends = field[2] + 0
+    if (!index(sizes[ends], " " size " ")) sizes[ends] = sizes[ends] " " size " "
   }
   if (salt == "") exit 1
-  for (at = 1; at <= lengths; at++) minus[at] = prime - power(length_of[at])
+  minus = 1
+  for (at = 1; at < 8; at++) minus = minus * factor % prime
+  minus = prime - minus
+  step = 4096 + longest * 4
 }
 olds + news > 0 {
   mark = substr($0, 1, 1)
@@ -203,11 +195,12 @@ put_guard() { # the hooks, before git hears of them; what is known of secrets st
   for _name in $hook_names; do
     [ -L "$guard/$_name" ] || ln -s hook "$guard/$_name" || die "Cannot write $guard"
   done
-  if [ -n "$(wt_git config --local --get core.hooksPath)" ] ||
-    [ -n "$(wt_git config --worktree --get core.hooksPath 2>/dev/null)" ]; then
-    echo "commits are not guarded in a shell without the workspace's environment, since the" \
-      "repo's own config has core.hooksPath: use direnv, or 'mooring run'"
-  fi
+}
+say_unguarded() { # where git would take other hooks, unless the environment says otherwise
+  _hooks=$(GIT_COMMON_DIR=$common git --git-dir="$w_admin" config --get core.hooksPath)
+  case $_hooks in '' | "$guard") return 0 ;; esac
+  echo "commits are not guarded in a shell without the workspace's environment, since git's" \
+    "config says core.hooksPath=$_hooks there: use direnv, or 'mooring run'"
 }
 forget_guard() { if [ -d "$guard" ]; then rm -rf -- "$guard"; fi; }
 """

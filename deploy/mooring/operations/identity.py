@@ -97,6 +97,7 @@ if ! included; then
     echo "hint: git config --global --add $everywhere $(quoted "$includes")"
   }
 fi
+if [ -n "$hook" ]; then say_unguarded; fi
 """
 
 
