@@ -13,7 +13,7 @@ import pytest
 from tests.git.test_identity import by_direnv, by_run, left, plainly
 from tests.git.traces import ROOT, hook, made, status
 from tests.git.versions import NAME, gits, with_git
-from tests.support import Done, Person, commit
+from tests.support import Done, Person, commit, link, need
 
 SECRET = "hunter2-Zq9vX4'$(id)\\\"%&é"
 LINES = ["-----BEGIN KEY-----", "MIIEow+IBAAKCAQEA/7Q1", "b1Zq9vX4hunter2==", "-----END KEY-----"]
@@ -351,6 +351,32 @@ def test_a_submodule_is_guarded(person: Person, shop: Path) -> None:
     place = made(person, "fix-login", cwd=shop)
     (place / "lib/leak").write_text(SECRET)
     refused(person, place / "lib")
+
+
+@pytest.mark.parametrize("shell", [("bash", "--posix"), ("dash",), ("busybox", "sh")])
+def test_each_shell_and_awk(person: Person, place: Path, shell: tuple[str, ...]) -> None:
+    """With busybox's programs where the shell is busybox's."""
+    (guard,) = guards(person)
+    text = (guard / "hook").read_text()
+    first = " ".join([need(shell[0]), *shell[1:]])
+    (guard / "hook").write_text(text.replace("#!/bin/sh\n", f"#!{first}\n"))
+    if shell[0] == "busybox":
+        for name in ("awk", "find", "head", "mkdir", "rm", "sed", "sha256sum", "tr"):
+            link(need("busybox"), person.home / "bin" / name)
+    for text in (f"\0\1é{SECRET}", "z" * 9000 + SECRET):
+        (place / "leak").write_text(text)
+        assert "leak line 1 " in refused(person, place)
+    (place / "leak").write_text(f"{SECRET[1:]}\n")
+    committed(person, place)
+
+
+@pytest.mark.parametrize("name", ["awk", "sha256sum"])
+def test_a_program_that_fails_lets_nothing_pass(person: Person, place: Path, name: str) -> None:
+    link(need("false"), person.home / "bin" / name)
+    (place / "leak").write_text(SECRET)
+    said = tried(person, place).stdout
+    assert "Cannot check the commit for secrets: " in said
+    assert said.endswith("status 1\n")
 
 
 @pytest.mark.parametrize("git", gits(), ids=NAME)

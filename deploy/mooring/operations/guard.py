@@ -29,11 +29,15 @@ if command -v sha256sum >/dev/null; then digest() { sha256sum "$@"; }
 else digest() { shasum -a 256 "$@"; }; fi
 
 find_hooks() { # sets own: the hooks that git has without us; guard: our directory for where we are
-  own= guard= git_dir= common=
+  own= guard= git_dir=${GIT_DIR-} common=
   _paths=$(git config --type=path --get-all core.hooksPath)
-  { IFS= read -r git_dir; IFS= read -r common; } <<DIRS
+  if [ -f "$git_dir/commondir" ]; then IFS= read -r common <"$git_dir/commondir"; fi
+  if [ "$common" = ../.. ]; then common=${git_dir%/*/*} # of a worktree; no git has to say so
+  else
+    { IFS= read -r git_dir; IFS= read -r common; } <<DIRS
 $(git rev-parse --git-dir --git-common-dir)
 DIRS
+  fi
   # Of several the last one counts. Another workspace's may come from the shell's environment.
   while IFS= read -r _path; do
     case $_path in
