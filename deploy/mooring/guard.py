@@ -36,7 +36,9 @@ def hashes(record: Record, values: Iterable[str]) -> str:
     The checksum (20 bits) of its end only tells awk which few texts are worth a sha256.
     """
     salt = _salt(record)
-    lines = dict.fromkeys(line for value in values for line in _lines(value))
+    lines = dict.fromkeys(
+        line for value in values for form in _forms(value) for line in _lines(form)
+    )
     return "\n".join([_head(salt), *(_hash(salt, line) for line in lines)]) + "\n"
 
 
@@ -67,13 +69,12 @@ def _hash(salt: str, line: bytes) -> str:
     return f"{len(line)} {checksum} {sha256(salt.encode() + line).hexdigest()}"
 
 
-def _lines(value: str) -> Iterator[bytes]:
-    """Each line of a secret, as it can stand in a file; the frame of a PEM file is no secret."""
-    for form in _forms(value):
-        for line in form.splitlines():
-            found = line.strip().encode("utf-8", "surrogateescape")
-            if len(found) >= SHORTEST and not found.startswith(b"-----"):
-                yield found
+def _lines(text: str) -> Iterator[bytes]:
+    """Each line that is worth a search; the frame of a PEM file is no secret."""
+    for line in text.splitlines():
+        found = line.strip().encode("utf-8", "surrogateescape")
+        if len(found) >= SHORTEST and not found.startswith(b"-----"):
+            yield found
 
 
 def _forms(value: str) -> tuple[str, ...]:

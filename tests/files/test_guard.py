@@ -125,6 +125,8 @@ def test_each_shell(person: Person, place: Path, shell: Shell) -> None:
         "cd app && git commit --message Work config",
         "cd app && git add . && git commit --message Work",
         "git add app && git commit --amend --no-edit",
+        "git checkout --quiet --orphan new && git commit --all --message Work"
+        " || { git symbolic-ref HEAD refs/heads/fix-login; false; }",
         "git add app && git -c diff.noprefix=true -c diff.external=true commit --message Work",
     ],
 )
@@ -339,6 +341,13 @@ def test_a_short_secret_is_said(person: Person, shop: Path) -> None:
     place = Path(said.stdout.strip())
     (place / "leak").write_text("short")
     committed(person, place)
+
+
+def test_a_workspace_of_a_url(person: Person, shop: Path, origin: str) -> None:
+    place = made(person, "fix-login", "--trust", "--repo", origin, cwd=person.home)
+    (place / "leak").write_text(SECRET)
+    for shell in (plainly, by_run):
+        refused(person, place, shell=shell)
 
 
 def test_a_submodule_is_guarded(person: Person, shop: Path) -> None:
