@@ -52,7 +52,8 @@ PATHS
 }
 within() { # GUARD: whether it is the one of this worktree, or of one whose submodule this is
   _of=; if [ -f "$1/worktree" ]; then IFS= read -r _of <"$1/worktree"; fi
-  case $(cd -P -- "$git_dir" && pwd -P)/ in "${_of:-/nowhere}"/*) ;; *) return 1 ;; esac
+  _here=$(unset CDPATH; cd -P -- "$git_dir" && pwd -P)
+  case $_here/ in "${_of:-/nowhere}"/*) ;; *) return 1 ;; esac
 }
 
 added() { # what the commit has that its parent lacks, as a diff; binary files too, without NULs
@@ -157,7 +158,7 @@ check() ( # GUARD
     FILENAME == ARGV[2] { if ($1 in known) { sub(/.*\//, "", $2); hit[$2] } next }
     { split($0, part, "\t"); at = part[2] "\t" part[3]
       if (part[1] in hit && !(at in said)) { said[at]; print at } }' \
-    "$hashes" "$stage/sums" "$stage/places")
+    "$hashes" "$stage/sums" "$stage/places") || cannot "$hashes cannot be read"
   if [ -z "$found" ]; then exit 0; fi
   _file=${found%%	*}
   printf '%s\n' "$found" | head -n 10 | while IFS='	' read -r _in _row; do
@@ -217,7 +218,7 @@ put_hashes() { # what the guard knows of secrets: beside those of now those it h
     !($0 in seen) { seen[$0]; print }
     END { while ((getline line <ENVIRON["known"]) > 0) {
       if (++count == 1 && line != salt) exit
-      if (!(line in seen)) { seen[line]; print line } } }' | head -n 4096 >"$_new") &&
+      if (!(line in seen)) { seen[line]; print line } } }' | head -n 20000 >"$_new") &&
     mv -f -- "$_new" "$guard/hashes" || die "Cannot write $guard/hashes"
 }
 """
