@@ -82,7 +82,7 @@ def documents() -> st.SearchStrategy[Documents]:
 
 
 def spec(given: Documents) -> Spec:
-    files = {
+    files: dict[str, Any] = {
         layer: parse(json.dumps({"files": section}).encode(), LAYERS[layer])
         for layer, section in given.items()
     }
@@ -273,16 +273,16 @@ def test_two_that_are_alike_are_an_error_whatever_else_there_is(
     assert len([where for where in called(rest) if where in said]) == 2
 
 
-LENT = {
+LENT: Documents = {
     "repo": {"copy": ["/a"], "template": [{"src": "b", "dest": "a"}]},
     "overrides": {"copy": ["/b"]},
 }
-UNIT = {"repo": {"copy": ["/many"], "symlink": [{"src": "many", "dest": "many"}]}}
-TWO_ROOTS = {
+UNIT: Documents = {"repo": {"copy": ["/many"], "symlink": [{"src": "many", "dest": "many"}]}}
+TWO_ROOTS: Documents = {
     "user": {"copy": [{"src": "a", "dest": "x", "root": "user"}]},
     "repo": {"copy": [{"src": "a", "dest": "x"}]},
 }
-OUTRANKED = {
+OUTRANKED: Documents = {
     "user": {"template": [{"src": "a", "dest": "x"}]},
     "repo": {"copy": [{"src": "a", "dest": "x"}, {"src": "b", "dest": "x"}]},
 }
