@@ -113,3 +113,8 @@ def test_a_name_that_is_refused_leaves_nothing(
     assert done.returncode == 1
     assert done.stderr.startswith("Cannot read ")
     assert listing(person.home, without=("/.local",)) == before
+
+
+@pytest.mark.xfail(strict=True, reason="hide asks git check-ignore for the name behind the magic")
+def test_a_name_with_magic_is_hidden_beside_one_that_is_ignored(person: Person, repo: Path) -> None:
+    assert_it_comes_and_goes(person, repo, "copy", (":(top).env.local",))
