@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from mooring.config import parse
@@ -39,6 +39,7 @@ COMMON = settings(
     derandomize=True,
     deadline=None,
     database=None,
+    phases=[Phase.explicit, Phase.generate],  # add Phase.shrink to look at a failure
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 
