@@ -9,9 +9,10 @@ from .errors import MooringError, command
 from .facts.workspace import Observed
 from .loss import losses
 from .model import Record, Request
-from .rules import NEW, known, state
+from .rules import known, state
 from .saves import saves
 from .selection import CONTEXT
+from .spec import NEW
 
 SHOWN = 20
 KEPT = (CONTEXT[0], hooks.SETTINGS)

@@ -15,14 +15,12 @@ import msgspec
 
 from .errors import MooringError, command
 from .model import Record
-from .sources import Matcher, Placed, found, rights
-from .spec import Rule, Spec
+from .sources import ELSEWHERE, Matcher, Placed, found, rights
+from .spec import NEW, Rule, Spec
 
 if TYPE_CHECKING:
     from .facts.workspace import Observed
 
-NEW = ".mooring-new"
-"""Behind the name of a file that somebody edited: what its source has become since."""
 ACTIONS = ("template", "copy", "symlink")
 """The stronger first."""
 
@@ -43,7 +41,7 @@ def choose(spec: Spec, observed: Observed) -> Choice:
     items = found(spec, observed, notes)
     skips = Matcher(rule for rule in spec.rules if rule.action == "skip")
     skipped = {item.dest: rule for item in items if (rule := skips.of(item.dest))}
-    chosen = _decided(item for item in items if item.dest not in skipped)
+    chosen = _decided((item for item in items if item.dest not in skipped), spec)
     _check_shown(chosen, observed)
     notes += _edited(chosen, observed)
     return Choice(tuple(chosen), tuple(notes), tuple(sorted(skipped.items())))
@@ -75,32 +73,51 @@ def check_tracked(placed: Iterable[Placed], observed: Observed) -> None:
                 raise MooringError(f"{what}: {path} is a file or a symlink that the repo tracks")
 
 
-def _decided(items: Iterable[Placed]) -> list[Placed]:
+def _decided(items: Iterable[Placed], spec: Spec) -> list[Placed]:
     """One for each destination. Raises MooringError for two of the same rank."""
-    best: dict[str, Placed] = {}
+    best: dict[str, list[Placed]] = {}
     for item in items:
-        other = best.get(item.dest)
-        if other and _rank(other) == _rank(item) and other.src != item.src:
+        alike = best.setdefault(item.dest.rstrip("/"), [])
+        if not alike or _rank(item) < _rank(alike[0]):
+            alike[:] = [item]
+        elif _rank(item) == _rank(alike[0]) and _source(item) != _source(alike[0]):
+            alike.append(item)
+    for dest, (one, *others) in best.items():
+        if others:
+            patterns = _patterns(spec)
             raise MooringError(
-                f"Cannot {item.action} both {other.src} and {item.src} to {item.dest}: "
-                f"{other.rule.where} and {item.rule.where} name one destination"
+                f"Cannot {one.action} both {one.src} and {others[0].src} to {dest}: "
+                f"{_where(one, patterns)} and {_where(others[0], patterns)} name one destination"
             )
-        if not other or _rank(item) < _rank(other):
-            best[item.dest] = item
-    _check_nested(best)
-    return list(best.values())
+    decided = {dest: one for dest, (one,) in best.items()}
+    _check_nested(decided, spec)
+    return list(decided.values())
 
 
-def _check_nested(best: Mapping[str, Placed]) -> None:
-    """Raise MooringError where one destination is in another."""
-    bare = {dest.rstrip("/"): item for dest, item in best.items()}
-    for dest, item in bare.items():
+def _patterns(spec: Spec) -> Matcher:
+    return Matcher(rule for rule in spec.rules if rule.action == "copy" and not rule.dest)
+
+
+def _where(item: Placed, patterns: Matcher) -> str:
+    """What the rule is called. Of patterns, git has only said that one of them selects the file."""
+    return (item.rule if item.rule.dest else patterns.of(item.src) or item.rule).where
+
+
+def _source(item: Placed) -> tuple[str, str]:
+    """The same for what comes from the main checkout as such, whether or not a rule says so."""
+    return (item.rule.root if item.rule.root in ELSEWHERE else "", item.src)
+
+
+def _check_nested(best: Mapping[str, Placed], spec: Spec) -> None:
+    """Raise MooringError where one destination is in another; patterns have theirs from git."""
+    for dest, item in best.items():
         above = accumulate(dest.split("/")[:-1], lambda path, name: f"{path}/{name}")
-        other = next((bare[path] for path in above if path in bare), None)
-        if other and other.rule.where != item.rule.where:
+        other = next((best[path] for path in above if path in best), None)
+        if other and other.rule != item.rule and (other.rule.dest or item.rule.dest):
+            patterns = _patterns(spec)
             raise MooringError(
-                f"Cannot {item.action} {item.src} to {item.dest}: {other.rule.where} brings "
-                f"{other.src} to {other.dest}, which {item.rule.where} is then in"
+                f"Cannot {item.action} {item.src} to {item.dest}: {_where(other, patterns)} brings "
+                f"{other.src} to {other.dest}, which {_where(item, patterns)} is then in"
             )
 
 
@@ -152,16 +169,14 @@ def state(dest: str, observed: Observed) -> str:
 
 def table(spec: Spec, observed: Observed) -> list[dict[str, str]]:
     """Each path with its action, its state, its source and the rule that decided."""
-    choice = choose(spec, observed)
-    # Of a pattern, git has only said that one of them selects the file.
-    patterns = Matcher(rule for rule in spec.rules if rule.action == "copy" and not rule.dest)
+    choice, patterns = choose(spec, observed), _patterns(spec)
     rows = [
         {
             "path": item.dest,
             "action": item.action,
             "state": _compared(item, observed),
             "source": item.src,
-            "rule": (item.rule if item.rule.dest else patterns.of(item.src) or item.rule).where,
+            "rule": _where(item, patterns),
         }
         for item in choice.placed
     ]

@@ -112,8 +112,8 @@ SMALL
   if [ $# -eq 0 ]; then return 0; fi
   printf '%s\n%s\n' "$shaped" "$shapeless" | grep -qE -f - -- "$@" || return 0
   { printf '%s\n' "$shaped" | grep -lE -f - -- "$@"
-    printf '%s\n' "$shapeless" | grep -HE -f - -- "$@" | tr -d '\r' | grep -vE -e "$placeholder" |
-      sed 's/:.*//'; } 2>/dev/null | sort -u
+    printf '%s\n' "$shapeless" | grep -HE -f - -- "$@" | tr -d '\r' | sed 's/:/:|/' |
+      grep -vE -e "$placeholder" | sed 's/:.*//'; } 2>/dev/null | sort -u # `|`: no = before it
 }
 """
 """The same for sh, with what `names` gives; names of files with a colon are cut off there."""

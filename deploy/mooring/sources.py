@@ -84,7 +84,7 @@ def found(spec: Spec, observed: Observed, notes: list[str]) -> list[Placed]:
     placed = [*_templates(spec, observed), *_others(spec, observed, notes)]
     if observed.files.root:
         placed += _copies(spec, observed, notes)
-    elif any(rule.action == "copy" and rule.root not in _ELSEWHERE for rule in spec.rules):
+    elif any(rule.action == "copy" and rule.root not in ELSEWHERE for rule in spec.rules):
         notes.append(
             f"no files were copied: {observed.repo.source} has no main checkout on the target, and "
             "the command doesn't run in one either"
@@ -164,12 +164,14 @@ def _composed(text: str, item: Placed) -> str:
 
 def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
     files = observed.files
-    rules = [rule for rule in spec.rules if rule.action == "copy" and rule.root not in _ELSEWHERE]
+    rules = [rule for rule in spec.rules if rule.action == "copy" and rule.root not in ELSEWHERE]
     named: dict[str, list[Rule]] = {}
     for rule in rules:
         if rule.dest:
             named.setdefault(rule.src, []).append(rule)
     patterns = [rule for rule in rules if not rule.dest]
+    own = Matcher(rule for rule in patterns if rule.override)
+    weaker = [rule for rule in patterns if not rule.override] or patterns
     for path in files.matched:
         if path == hooks.SETTINGS and owns_settings(observed):
             continue  # composed with our hooks instead
@@ -179,7 +181,8 @@ def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed
             if problem == _SHOWN:
                 notes[-1] += f"\nhint: {command('echo', f'/{path}')} >> .gitignore"
             continue
-        for rule in _named(path, named) or patterns[-1:]:
+        strongest = own.of(path)
+        for rule in _named(path, named) or ([strongest] if strongest else weaker[-1:]):
             yield _copy(path, rule, files.sources[path], observed)
     for rule in patterns:
         if not _is_there(rule, observed):
@@ -206,13 +209,14 @@ def _is_there(rule: Rule, observed: Observed) -> bool:
     return any(f"/{name}/" in f"{way}/" for way in ways)
 
 
-_ELSEWHERE = ("user", "target")
+ELSEWHERE = ("user", "target")
+"""Roots of a source that isn't in a checkout."""
 
 
 def _others(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]:
     """Of the user's config directory, and of other places on the target."""
     for rule in spec.rules:
-        if rule.action != "copy" or rule.root not in _ELSEWHERE:
+        if rule.action != "copy" or rule.root not in ELSEWHERE:
             continue
         key = rule.src if rule.root == "target" else f"user:{rule.src}"
         found = observed.files.elsewhere.get(key)

@@ -363,16 +363,26 @@ def _pattern_lines(include: bytes) -> Iterator[str]:
             yield line.rstrip()
 
 
+NEW = ".mooring-new"
+"""Behind the name of a file that somebody edited: what its source has become since."""
+_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+"""What HFS+ leaves out of a name (git's is_hfs_dotgit)."""
+
+
 def is_inside(path: str) -> bool:
-    """Whether a relative path stays inside the worktree and out of `.git` and `.mooring`."""
-    parts = path.split("/")
+    """Whether a relative path stays inside the worktree and out of `.git` and `.mooring`.
+
+    So it does on every file system, whatever that makes of the case of letters.
+    """
+    parts = _UNSEEN.sub("", path).split("/")
     return bool(
         path
         and not path.startswith("/")
         and not re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", path)
         and not any(part in ("", ".", "..") for part in parts)
         and not any(part.lower().rstrip(". ") == ".git" for part in parts)
-        and parts[0] != ".mooring"
+        and not parts[-1].endswith(NEW)
+        and parts[0].lower().rstrip(". ") != ".mooring"
     )
 
 

@@ -94,9 +94,6 @@ def test_what_git_would_read_as_more_than_a_name(person: Person, repo: Path, act
     assert_it_comes_and_goes(person, repo, action, MISREAD)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="guarded asks git check-ignore with names it reads otherwise"
-)
 @pytest.mark.parametrize("name", MISREAD)
 def test_a_template_of_such_a_name(person: Person, repo: Path, name: str) -> None:
     assert_it_comes_and_goes(person, repo, "template", (name,))
@@ -115,6 +112,5 @@ def test_a_name_that_is_refused_leaves_nothing(
     assert listing(person.home, without=("/.local",)) == before
 
 
-@pytest.mark.xfail(strict=True, reason="hide asks git check-ignore for the name behind the magic")
 def test_a_name_with_magic_is_hidden_beside_one_that_is_ignored(person: Person, repo: Path) -> None:
     assert_it_comes_and_goes(person, repo, "copy", (":(top).env.local",))

@@ -93,9 +93,12 @@ def test_no_spelling_of_git_is_accepted(action: str, part: str) -> None:
         assert accepted(action, dest) is None
 
 
-@pytest.mark.xfail(strict=True, reason="macOS may take these for .git and .mooring")
 @pytest.mark.parametrize(
     "dest", [".g\u200cit/x", "\ufeff.git/x", "a/.git\u200d/x", ".MOORING/x", ".Mooring"]
 )
 def test_no_spelling_of_a_mac_is_accepted(dest: str) -> None:
     assert accepted("copy", dest) is None
+
+
+def test_no_name_is_that_of_what_stands_beside_an_edited_file() -> None:
+    assert accepted("template", "a.mooring-new") is None

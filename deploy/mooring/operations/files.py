@@ -11,8 +11,9 @@ from pyinfra.api.command import PyinfraCommand
 from .. import guard, rules, secretish, sources
 from ..facts.files import TREE
 from ..handle import Workspace, text_sum
-from ..rules import NEW, state
+from ..rules import state
 from ..sources import Placed
+from ..spec import NEW
 from .bundle import BUNDLED, bundle
 from .guard import HASHES
 from .identity import outdated
@@ -43,8 +44,7 @@ $guarded
 DESTS
   if [ $# -eq 0 ]; then return 0; fi
   for _name in "$@"; do mkdirs "$_name"; hide "$_name"; done
-  if [ "$(cd -- "$path" && printf '%s\n' "$@" | wt_git check-ignore --stdin | wc -l)" -eq $# ]
-  then return 0; fi
+  if [ "$(ignored "$guarded" | wc -l)" -eq $# ]; then return 0; fi
   _tracked=$(wt_git --literal-pathspecs ls-files -- "$@" | head -n 1)
   if [ -n "$_tracked" ]; then die "Cannot render $_tracked: the repo tracks it"
   else die "Cannot render $1${2:+, or one of the others}: git could stage it, since a .gitignore" \
@@ -221,12 +221,12 @@ linked() { # SRC DEST KNOWN
 untracked
 if [ -n "$hashes" ]; then put_hashes; fi
 if [ -z "$hidden" ] && [ -n "$brings" ]; then # what is ignored there is perhaps not ignored here
-  _ignored=$(cd -- "$path" && printf '%s\n' "$brings" | wt_git check-ignore --stdin)
+  _ignored=$(ignored "$brings")
   while IFS= read -r _name; do
     case "
 $_ignored
 " in *"
-$_name
+./$_name
 "*) ;; *) hide "$_name" ;; esac
   done <<BRINGS
 $brings

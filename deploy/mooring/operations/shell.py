@@ -170,15 +170,25 @@ exclude_file() { # sets _file to the repo's exclude file, which may be a symlink
 }
 made='# mooring: there was no such file'
 begin='# mooring: begin' end='# mooring: end' joined='# mooring: the line before had no end'
+ignored() { # NAMES: of the paths in the workspace, one a line, those that git ignores, behind ./
+  # So that git takes each as a name, whatever it begins with.
+  (cd -- "$path" && while IFS= read -r _line; do
+    if [ -n "$_line" ]; then printf './%s\n' "$_line"; fi; done <<NAMES |
+$1
+NAMES
+    wt_git -c core.quotePath=false check-ignore $(no_pattern "$1") --stdin)
+}
+no_pattern() { # NAMES: what tells git check-ignore not to take them for patterns of tracked files
+  case $1 in *[*?[]*) echo --no-index ;; esac
+}
 hide_new() { # in a worktree just made, which has nothing of ours: hides what is coming
   find_admin
-  _seen=$(cd -- "$path" && printf '%s\n' "$hides" |
-    wt_git -c core.quotePath=false check-ignore --stdin)
+  _seen=$(ignored "$hides")
   while IFS= read -r _name; do
     case "
 $_seen
 " in *"
-$_name
+./$_name
 "*) ;; *) if [ -n "$_name" ]; then exclude "$_name"; fi ;; esac
   done <<HIDES
 $hides
@@ -186,7 +196,7 @@ HIDES
 }
 hide() { # PATH: keeps it out of git status; `hidden`: the same run has seen to it
   if [ -n "$hidden" ]; then return 0; fi
-  if wt_git check-ignore -q -- "$1"; then return 0; fi
+  if wt_git check-ignore -q $(no_pattern "$1") -- "./$1"; then return 0; fi
   if wt_git --literal-pathspecs ls-files --error-unmatch -- "$1" >/dev/null 2>&1; then
     die "Cannot write $1: the repo tracks it"
   fi
