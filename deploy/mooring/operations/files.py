@@ -9,7 +9,6 @@ from functools import partial
 from pyinfra.api.command import PyinfraCommand
 
 from .. import guard, rules, secretish, sources
-from ..facts.files import TREE
 from ..handle import Workspace, text_sum
 from ..rules import state
 from ..sources import Placed
@@ -19,6 +18,7 @@ from .guard import HASHES
 from .identity import outdated
 from .secrets import secrets
 from .shell import later, run, step
+from .trees import TREES
 
 _FILES = r"""
 find_admin
@@ -148,59 +148,6 @@ copied() { # MODE SRC DEST KNOWN: a file, or a symlink
 $3"
   echo "made $_sum $3"
 }
-tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
-  from "$2"
-  _src=${_from%/} _dest=${3%/}
-  if [ ! -d "$_src" ] || [ -L "$_src" ]; then die "Cannot copy $2: it is gone from $checkout"; fi
-  if [ -e "$_dest" ] || [ -L "$_dest" ]; then
-    if [ ! -d "$_dest" ] || [ -L "$_dest" ]; then echo "kept $3"; return 0; fi
-    _there=$(tree_sum "$_dest")
-    if [ "$_there" = "$(tree_sum "$_src")" ]; then echo "made $_there $3"; return 0; fi
-    if [ "$_there" != "$4" ]; then echo "kept $3"; return 0; fi
-  fi
-  if [ "$2" != "$3" ]; then hide "$_dest"; fi
-  for _left in .mooring/.stage.*; do # of runs that died
-    _pid=${_left#.mooring/.stage.}
-    if [ -d "$_left" ] && ! kill -0 "${_pid%%.*}" 2>/dev/null; then
-      chmod -R u+rwX -- "$_left"; rm -rf -- "$_left"; fi
-  done
-  new_stage
-  rm -f -- "$stage" && mkdir -m 700 -- "$stage" || die "Cannot write to $path/.mooring"
-  _how=-a
-  case $1 in hardlink) _how=-al ;;
-    *) case $(cp --help 2>&1) in *--reflink*) _how='-a --reflink=auto' ;; esac ;; esac
-  _total=$(find "$_src" | wc -l)
-  _said=$({ { find "$_src" -mindepth 1 -maxdepth 1 -print0 |
-    xargs -0 -n 20 -P 4 sh -c "cp -v $_how -- \"\$@\" \"\$0\"" "$stage" 2>&3 ||
-    echo '!failed'; } | awk -v total="$_total" -v progress="$progress" '
-      $0 == "!failed" { failed = 1 }
-      ++done % 500 == 0 { printf "Copying files: %d%% (%d/%d)\n", done * 100 / total, done, total \
-        >progress; fflush(progress) }
-      END { exit failed }'; } 3>&1) ||
-    die "Cannot copy ${2#//*/} to $3: $(printf '%s\n' "$_said" | head -n 1)"
-  (cd -- "$_src" && tar -cf - --no-recursion .) | (cd -- "$stage" && tar -xpf -) &&
-    touch -r "$_src" -- "$stage" ||
-    die "Cannot copy $2 to $3"
-  _sum=$(tree_sum "$stage")
-  ours "$_sum" "$3"
-  mkdirs "$_dest"
-  if [ -d "$_dest" ]; then
-    if [ -n "$force" ]; then
-      _saved=.mooring/saved/$(printf '%s' "$_dest" | tr / _).$now
-      mkdirs "$_saved"
-      mv -- "$_dest" "$_saved" && echo "saved $3 as $_saved" || die "Cannot save $3 first"
-    else mv -- "$_dest" "$stage.old" || die "Cannot replace $3"; fi
-  fi
-  mv -- "$stage" "$_dest" || die "Cannot write $3"
-  rm -rf -- "$stage.old"
-  stage=
-  echo "made $_sum $3"
-}
-empty() { # SRC DEST: the directories in SRC that nothing is in
-  from "$1"
-  find "$_from" -type d -empty 2>/dev/null | while IFS= read -r _dir; do
-    mkdirs "$2${_dir#"$_from"}/."; done
-}
 linked() { # SRC DEST KNOWN
   from "$1"
   if [ -n "$force" ] && { [ -e "$2" ] || [ -L "$2" ]; } &&
@@ -306,8 +253,8 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
             **{f"text_{index}": text for index, text in enumerate(texts.values())},
             **{f"sum_text_{n}": text_sum(text) for n, text in enumerate(texts.values())},
         }
-        done = partial(_made, workspace)
-        yield run(workspace, names, TREE + secretish.GREP + HASHES + _FILES, done, watched=True)
+        script, done = TREES + secretish.GREP + HASHES + _FILES, partial(_made, workspace)
+        yield run(workspace, names, script, done, watched=True)
 
 
 def _stale(workspace: Workspace, item: Placed) -> bool:
