@@ -16,7 +16,7 @@ from hashlib import sha256
 from pyinfra.api.host import Host
 
 from . import approval, config, generate, identity, records, rules, settings, trust
-from .claude.live import refusal
+from .conversation import Conversation
 from .document import GitSpec
 from .ending import judge
 from .environment import template_names
@@ -24,8 +24,7 @@ from .errors import MooringError, command
 from .facts import record as record_file
 from .facts.workspace import Observed
 from .look import Look, excluded
-from .model import Key, Needs, Record, Request, State
-from .needs import check_needs, continues
+from .model import Key, Record, Request, State
 from .plan import Plan, intentions, resolve
 from .registry import Registry
 from .repo import parse_source
@@ -183,11 +182,7 @@ class Workspace:
 
     def check(self) -> None:
         """Raise MooringError for whatever can be refused before anything is changed."""
-        asked = self.request.needs is not Needs.NOTHING or self.request.session
-        if asked and not self._anew:
-            gone, others = self._gone(), self._nobodys
-            check_needs(self.request, self.observed, self.session, gone, others)
-            self._check_session()
+        self._conversation.check()
         self.tell(self._nothing_unset())
         if not self.pending:
             notes = self.plan.notes
@@ -211,49 +206,6 @@ class Workspace:
             raise approval.refusal(self.request, bool(trust.last(repo)))
         if self.request.trust and self.approval and not trust.holds(repo, self.approval):
             trust.approve(repo, self.approval, int(time.time()))
-
-    def _gone(self) -> str:
-        """Since when the session's transcript is gone, '' if it never had one or still has it."""
-        row = self.registry.session(self.session) if self.session else None
-        if row is None or row.captured_at is None or self.observed.session.of(self.session):
-            return ""
-        last, cleaned = row.seen_at or row.captured_at, self.observed.session.cleaned
-        went = f", and gone since Claude's clean-up of {_day(cleaned)}" if cleaned > last else ""
-        return (
-            f"it had one, last written to on {_day(last)}{went}. Claude deletes those older than "
-            "its cleanupPeriodDays: mooring doctor"
-        )
-
-    def _check_session(self) -> None:
-        """Raise MooringError if somebody else runs the session, or has it as their own."""
-        request, session = self.request, self.session
-        if not session or (request.needs is Needs.RECORD and not request.session):
-            return
-        running = self.observed.session.process(session)
-        if running:
-            raise refusal(session, request.words, running)
-        if holder := self._holder:
-            raise MooringError(
-                f"Cannot go on with session {session} in {request.topic!r}: it is that of the "
-                f"workspace {holder!r}",
-                command("mooring", "resume", holder, *request.words[1:]),
-                command("mooring", "resume", holder, *request.words[1:], "--fork", request.topic),
-            )
-
-    @property
-    def _holder(self) -> str | None:
-        """The topic of another live workspace that has our session as its own, if there is one."""
-        request, observed = self.request, self.observed
-        key = Key(observed.repo.identity, request.agent, request.topic)
-        return self.registry.holder(self.session, observed.target.id, key)
-
-    @property
-    def _anew(self) -> bool:
-        """Whether another conversation is to begin than the one that was here."""
-        request = self.request
-        if request.session or request.needs.resumes:
-            return False
-        return request.fresh or self._holder is not None
 
     def check_end(self) -> None:
         """Raise MooringError if there is nothing to end, or if ending would lose something."""
@@ -296,47 +248,18 @@ class Workspace:
         return self._record_sum if self._claimed else self.observed.record_sum
 
     @property
-    def session(self) -> str:
-        """The id of the conversation that is meant: asked for, else the workspace's current one.
+    def _conversation(self) -> Conversation:
+        return Conversation(self.request, self.observed, self.record, self.registry)
 
-        That of the newest start in the workspace, else the reserved one; '' where there is none.
-        """
-        if self.request.session:
-            return self.request.session
-        if self.record:
-            return self.registry.current(self.record, self.observed.session.ids_running)
-        rows = self.registry.sessions(self.request.topic, self.request.agent)
-        ours = [row for row in rows if row.repo == self.observed.repo.identity]
-        current = [row for row in ours if row.cleared_at is None] or ours
-        return current[0].session_id if current else ""  # imported, and without a record yet
+    @property
+    def session(self) -> str:
+        """The id of the conversation that is meant (see Conversation.id)."""
+        return self._conversation.id
 
     @property
     def continues(self) -> str:
-        """The id of the one conversation that the worktree ever held, if a resume goes on with it.
-
-        '' where it goes on with the workspace's own.
-        """
-        if self.observed.session.of(self.session):
-            return ""
-        return continues(self.request, self._nobodys, self._gone())
-
-    @property
-    def _nobodys(self) -> tuple[str, ...]:
-        """Ids of conversations that began in the worktree and that no workspace has."""
-        held = self.observed.session.held or ()
-        return tuple(item.session for item in held if not self.registry.session(item.session))
-
-    @property
-    def _untouched(self) -> bool:
-        """Whether nobody ever began the session that is reserved."""
-        session, seen = self.session, self.observed.session
-        row = self.registry.session(session)
-        return not (
-            seen.of(session)
-            or seen.process(session)
-            or any(event.session == session for event in seen.events)
-            or (row is not None and row.captured_at)
-        )
+        """The id of another one that a resume goes on with (see Conversation.continues)."""
+        return self._conversation.continues
 
     @property
     def _reserves(self) -> str:
@@ -345,7 +268,7 @@ class Workspace:
             return ""
         if self.request.session or not self.record:
             return self.session
-        if self._anew and not self._untouched:
+        if self._conversation.anew and not self._conversation.untouched:
             return self._fresh
         return ""
 
@@ -457,10 +380,6 @@ class Workspace:
             if note not in self._told:
                 self._told.add(note)
                 self.report(note)
-
-
-def _day(at: int) -> str:
-    return time.strftime("%Y-%m-%d", time.localtime(at))
 
 
 def text_sum(text: str) -> str:
