@@ -315,7 +315,7 @@ def _no_copy(path: str, observed: Observed) -> str:
     if path in observed.files.outside:
         return f"this leads out of the repo: {observed.files.outside[path]}"
     if path not in observed.files.sources:
-        return "it is not a plain file"
+        return "it is no plain file, or can't be read"
     if path not in observed.files.ignored:
         return _SHOWN
     return ""

@@ -667,7 +667,7 @@ def test_matched_files_are_copied() -> None:
 # Why a matched file is not copied.
 NOT_COPIED: dict[str, tuple[str, dict[str, Any], str]] = {
     "git would show it": ("notes", {"ignored": frozenset()}, "git would show it"),
-    "a symlink or directory": ("link", {"sources": {}}, "not a plain file"),
+    "a symlink or directory": ("link", {"sources": {}}, "no plain file"),
     "a quoted name": ('"a\\nb"', {}, "cannot be carried safely"),
     "out of the repo": ("../x", {}, "cannot be carried safely"),
     "git's own": (".git/config", {}, "cannot be carried safely"),
