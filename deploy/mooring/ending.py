@@ -7,9 +7,9 @@ import re
 from .claude import hooks
 from .errors import MooringError, command
 from .facts.workspace import Observed
+from .files.rules import known, state
 from .loss import losses
 from .model import Record, Request
-from .rules import known, state
 from .saves import saves
 from .selection import CONTEXT
 from .spec import NEW

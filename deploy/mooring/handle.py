@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from pyinfra.api.host import Host
 
-from . import approval, config, generate, identity, records, rules, settings, trust
+from . import approval, config, generate, identity, records, settings, trust
 from .conversation import Conversation
 from .document import GitSpec
 from .ending import judge
@@ -23,6 +23,7 @@ from .environment import template_names
 from .errors import MooringError, command
 from .facts import record as record_file
 from .facts.workspace import Observed
+from .files import rules
 from .look import Look, excluded
 from .model import Key, Record, Request, State
 from .plan import Plan, intentions, resolve

@@ -8,11 +8,12 @@ from hashlib import sha256
 import msgspec
 from pyinfra.api.host import Host
 
-from . import config, controller, formats, generate, settings
+from . import config, generate, settings
 from .claude.transcripts import slug
 from .errors import MooringError
 from .facts import workspace as facts
 from .facts.workspace import Observed, Question
+from .files import controller, formats
 from .model import Needs, Request
 from .plan import default_branch, wanted_base, wanted_branch, wanted_settings
 from .repo import Source

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import guard, identity, settings
+from . import identity, settings
 from .claude.hooks import SETTINGS
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
+from .files import guard
+from .files.rules import check_tracked, choose, missing, renders
+from .files.sources import Placed
 from .model import Key, Record, Request, State, check_branch, check_ref
 from .obstacles import check_branch_free, check_path, check_repo, clears, existing
-from .rules import check_tracked, choose, missing, renders
 from .selection import CONTEXT, ENVRC, PROMPT, place
 from .selection import settings as hook_settings
-from .sources import Placed
 from .spec import render
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pathspec import GitIgnoreSpec
 
-from mooring.categories import CATEGORIES, LARGE, MANY, Found, compiled, kind, proposed, unit
 from mooring.config import parse
+from mooring.files.categories import CATEGORIES, LARGE, MANY, Found, compiled, kind, proposed, unit
 from mooring.spec import Layers, is_inside, merge
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from mooring.config import LATER, parse
 from mooring.errors import MooringError
-from mooring.formats import DOTTED, Entry, Listed, of_templates, read, with_lists
-from mooring.section import rendered
+from mooring.files.formats import DOTTED, Entry, Listed, of_templates, read, with_lists
+from mooring.files.section import rendered
 from mooring.spec import MAX_BYTES, Layers, merge
 
 

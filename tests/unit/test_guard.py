@@ -6,8 +6,9 @@ from hashlib import sha256
 
 import pytest
 
-from mooring import guard, identity
+from mooring import identity
 from mooring.document import File, FilesSpec
+from mooring.files import guard
 from mooring.model import Record
 from mooring.spec import Layers, merge
 from tests.unit.builders import a_record

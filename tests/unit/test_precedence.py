@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mooring.config import parse
 from mooring.errors import MooringError
-from mooring.rules import Choice, choose
+from mooring.files.rules import Choice, choose
 from mooring.spec import Layers, Spec, merge
 from tests.unit.builders import SUM, observed, some_files
 

@@ -8,7 +8,7 @@ import pytest
 
 from mooring.config import parse
 from mooring.errors import MooringError
-from mooring.rules import NEW, choose, missing, table
+from mooring.files.rules import NEW, choose, missing, table
 from mooring.spec import Layers, Spec, merge
 from tests.unit.builders import EDITED, SUM, a_record, a_repo, observed, some_files
 

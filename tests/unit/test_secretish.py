@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mooring.secretish import LIMIT, PLACEHOLDER, RULES, SHAPELESS, found
+from mooring.files.secretish import LIMIT, PLACEHOLDER, RULES, SHAPELESS, found
 
 # Joined here, so that nothing which scans this repo takes them for real.
 SECRETS = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mooring.secretish import GREP, found, names
+from mooring.files.secretish import GREP, found, names
 
 
 def said(place: Path, name: str, line: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mooring.environment import context, context_names
 from mooring.errors import MooringError
-from mooring.templates import MAX_TEXT, dotenv_quote, needed, render, shell_quote
+from mooring.files.templates import MAX_TEXT, dotenv_quote, needed, render, shell_quote
 from tests.unit.builders import a_record
 
 NAMES: dict[str, Any] = {

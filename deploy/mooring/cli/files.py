@@ -100,8 +100,8 @@ def audit(repo: str | None, write: bool, as_json: bool) -> None:
     """Propose a `files` section for what git does not have in your main checkout."""
     import msgspec
 
-    from ..categories import folded
     from ..commands import audit as command
+    from ..files.categories import folded
 
     found = command.audit(repo, ui.narrate)
     if as_json:
@@ -143,7 +143,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 def _add(entries: Any, notes: Iterable[str], checkout: Path | None, *, quiet: bool) -> None:
     """Print a proposal, and add it to the mooring.yaml of a checkout if there is one to add to."""
     from ..commands import spec_file
-    from ..section import rendered
+    from ..files.section import rendered
 
     if entries and not quiet:
         ui.answer(f"\n{rendered(entries)}".rstrip("\n"))

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from .. import config
-from ..categories import Row, compiled, proposed
 from ..errors import MooringError, command
-from ..formats import ACTIONS, Entry, with_lists
+from ..files.categories import Row, compiled, proposed
+from ..files.formats import ACTIONS, Entry, with_lists
 from ..spec import Layers, Rule, merge
 from .lookup import repo_here
 from .places import cwd, main_checkout, main_git_dir

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..claude import safely
 from ..errors import MooringError
-from ..formats import Listed, of_templates, read
+from ..files.formats import Listed, of_templates, read
 from ..spec import MAX_BYTES
 from .audit import checkout_of
 

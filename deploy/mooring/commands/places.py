@@ -7,10 +7,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from .. import guard
 from ..claude import safely
 from ..claude.events import workspace_line
 from ..environment import Named
+from ..files import guard
 from ..model import Key
 from ..registry import Registry, Row
 from ..repo import parse_source

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..claude import safely
 from ..errors import MooringError
-from ..section import Entries, added
+from ..files.section import Entries, added
 from ..spec import MAX_BYTES
 
 NAME = "mooring.yaml"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import msgspec
 
-from ..categories import LARGE, MANY, Found, kind, unit, wants_content
 from ..claude import safely
 from ..errors import MooringError
-from ..secretish import LIMIT, found
+from ..files.categories import LARGE, MANY, Found, kind, unit, wants_content
+from ..files.secretish import LIMIT, found
 from ..spec import is_inside
 
 Report = Callable[[str], None]

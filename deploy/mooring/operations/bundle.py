@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..config import user_directory
 from ..errors import MooringError
+from ..files.sources import Placed
 from ..handle import Workspace
-from ..sources import Placed
 
 BUNDLED = ("controller", "user")
 """Roots on the controller."""

@@ -8,10 +8,10 @@ from functools import partial
 
 from pyinfra.api.command import PyinfraCommand
 
-from .. import guard, rules, secretish, sources
+from ..files import guard, rules, secretish, sources
+from ..files.rules import state
+from ..files.sources import Placed
 from ..handle import Workspace, text_sum
-from ..rules import state
-from ..sources import Placed
 from ..spec import NEW
 from .bundle import BUNDLED, bundle
 from .guard import HASHES

@@ -5,7 +5,7 @@ Whatever the hook, the repo's own of the same name is run after ours, as git wou
 
 from __future__ import annotations
 
-from ..guard import PRIME
+from ..files.guard import PRIME
 
 HOOK = (
     f"#!/bin/sh\nprime={PRIME} most={1 << 23}\n"

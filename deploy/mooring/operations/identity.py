@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
-from .. import guard
 from .. import identity as composed
 from ..facts import record as record_file
+from ..files import guard
 from ..handle import Workspace, text_sum
 from ..model import Key
 from .guard import GUARD, HOOK, NAMES

@@ -10,8 +10,8 @@ from pyinfra.api.exceptions import PyinfraError
 from .. import script
 from ..document import Secret
 from ..errors import MooringError
+from ..files.secrets import MAX_BYTES, checked, command_failure, failure, fetch
 from ..handle import Workspace
-from ..secrets import MAX_BYTES, checked, command_failure, failure, fetch
 
 _FETCH = r"""
 none() { printf '!%s\n' "$1"; exit 0; } # WHY

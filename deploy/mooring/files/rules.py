@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .errors import MooringError, command
-from .model import Record
+from ..errors import MooringError, command
+from ..model import Record
+from ..spec import NEW, Rule, Spec
 from .sources import ELSEWHERE, Matcher, Placed, found, rights
-from .spec import NEW, Rule, Spec
 
 if TYPE_CHECKING:
-    from .facts.workspace import Observed
+    from ..facts.workspace import Observed
 
 ACTIONS = ("template", "copy", "symlink")
 """The stronger first."""

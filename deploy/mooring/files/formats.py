@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from .config import checked, plain_yaml
-from .errors import MooringError
-from .spec import MAX_BYTES, Layers, is_inside
+from ..config import checked, plain_yaml
+from ..errors import MooringError
+from ..spec import MAX_BYTES, Layers, is_inside
 
 Entry = str | dict[str, Any]
 Lines = list[str]

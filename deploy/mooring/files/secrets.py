@@ -7,8 +7,8 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from .document import Secret
-from .errors import MooringError, command
+from ..document import Secret
+from ..errors import MooringError, command
 
 MAX_BYTES = 65536
 """The largest secret."""

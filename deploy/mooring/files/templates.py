@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .errors import MooringError
+from ..errors import MooringError
 
 if TYPE_CHECKING:
     from jinja2 import Environment, nodes

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from .config import parse
-from .errors import MooringError
+from ..config import parse
+from ..errors import MooringError
 from .formats import Entry
 
 _PLAIN = re.compile(r"[./A-Za-z][A-Za-z0-9_./@+-]*")

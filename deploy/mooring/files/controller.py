@@ -7,11 +7,11 @@ import subprocess
 
 import msgspec
 
-from . import script
-from .errors import MooringError
-from .facts import files, session
-from .facts.workspace import parse_files
-from .repo import parse_source
+from .. import script
+from ..errors import MooringError
+from ..facts import files, session
+from ..facts.workspace import parse_files
+from ..repo import parse_source
 
 SECONDS = 120
 

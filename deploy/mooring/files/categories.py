@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from ..spec import Rule
 from .formats import SUFFIXES, Entry
-from .spec import Rule
 
 CONFIGURATION = "configuration"
 SECRETS = "secrets and credentials"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from urllib.parse import quote
 
-from .facts import record as record_file
-from .model import Key, Record
+from ..facts import record as record_file
+from ..model import Key, Record
 from .templates import dotenv_quote, shell_quote
 
 SHORTEST = 8

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..claude import hooks
+from ..environment import context, context_names
+from ..errors import MooringError, command
+from ..model import Record, State
+from ..selection import owns_settings
+from ..spec import Rule, Spec, is_inside
 from . import templates
-from .claude import hooks
-from .environment import context, context_names
-from .errors import MooringError, command
-from .model import Record, State
-from .selection import owns_settings
-from .spec import Rule, Spec, is_inside
 
 if TYPE_CHECKING:
-    from .facts.workspace import Observed
+    from ..facts.workspace import Observed
 
 
 class Placed(msgspec.Struct, frozen=True):
