@@ -89,7 +89,8 @@ class Workspace:
                 self.approval = approval.text(spec, observed.files.texts)
                 known = trust.holds(observed.repo.identity, self.approval)
                 self.approved = not self.approval or self.request.trust or known
-            self._seen = observed, look.approved(observed) if self.approved else spec
+            spec = look.approved(observed) if self.approved else spec
+            self._seen = observed if self.ending else rules.without_links(observed, spec), spec
             seen = observed.session
             self.registry.fold(seen.events, seen.ids_running)
         return self._seen

@@ -213,7 +213,12 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         ),
         guard=guarded,
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
-        notes=(*choice.notes, *why, *_notes(request, spec, observed, present, branch, envrc)),
+        notes=(
+            *choice.notes,
+            *(() if request.force else choice.edited),
+            *why,
+            *_notes(request, spec, observed, present, branch, envrc),
+        ),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
     )
 

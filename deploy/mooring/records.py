@@ -127,14 +127,18 @@ def finished(
         include=list(plan.include),
         watched=list(plan.watched),
         files={**record.files, **copied},
-        rendered={
-            item.dest: found
-            for item in plan.files
-            if (found := rendered.get(item.dest) or record.rendered.get(item.dest))
-        },
+        rendered=_rendered(plan, record, rendered),
         generated=generated,
         digest=digest,
     )
+
+
+def _rendered(plan: Plan, record: Record, rendered: dict[str, str]) -> dict[str, str]:
+    """What went into each rendered file that is there, also into those that no rule names now."""
+    known = {**record.rendered, **rendered}
+    dests = {item.dest for item in plan.files}
+    now = {item.dest: known[item.dest] for item in plan.files if item.dest in known}
+    return {dest: found for dest, found in record.rendered.items() if dest not in dests} | now
 
 
 def ended(record: Record, session: str, head: str, commit: str, now: int) -> Record:

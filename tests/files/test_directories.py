@@ -124,7 +124,7 @@ def test_what_was_edited_in_it_stays(person: Person, main: Path) -> None:
     person.mooring("new", "fix-login", "--force", cwd=main)
     assert inside(place / "fixtures") == inside(main / "fixtures")
     (saved,) = (place / ".mooring/saved").iterdir()
-    assert (saved / "d0/f0.js").read_text() == "mine\n"
+    assert (saved / "fixtures/d0/f0.js").read_text() == "mine\n"
 
 
 def test_what_a_workspace_has_in_its_place_stays(person: Person, main: Path) -> None:

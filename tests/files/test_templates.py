@@ -171,9 +171,9 @@ def test_what_was_edited_stays_and_force_keeps_a_copy(person: Person, main: Path
     person.mooring("new", "fix-login", "--force", cwd=main)
     assert (place / ".env").read_text() == beside.read_text()
     (saved,) = (place / ".mooring/saved").iterdir()
-    assert saved.read_text() == "MINE=1\n"
+    assert (saved / ".env").read_text() == "MINE=1\n"
     refused = person.mooring("end", "fix-login", cwd=main, check=False)
-    assert f"ignored: .mooring/saved/{saved.name}" in refused.stderr
+    assert f"ignored: .mooring/saved/{saved.name}/.env" in refused.stderr
     assert "ignored: .env\n" not in refused.stderr
 
 

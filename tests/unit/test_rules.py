@@ -140,5 +140,5 @@ def test_an_edited_file_whose_source_changed_has_that_beside_it() -> None:
     files = seen(".env", present={".env": "mine"}).files
     for known, also in ((EDITED, True), (SUM, False)):
         found = observed(files=files, record=a_record(files={".env": known}))
-        (note,) = choose(spec("files: {copy: [.env]}"), found).notes
+        (note,) = choose(spec("files: {copy: [.env]}"), found).edited
         assert (NEW in note) == also

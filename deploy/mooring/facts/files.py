@@ -19,6 +19,18 @@ links() { # of the paths it reads those of symlinks, with where they lead
       printf '%s\t-> %s\n' "$_path" "$(printf '%s' "$_to" | tr '\n\t' '  ')"; fi
   done
 }
+inside() { # of the paths it reads those behind no symlink; before others it puts //
+  _dir= _mark=
+  while IFS= read -r _path; do
+    _up=${_path%/}
+    case $_up in */*) _up=${_up%/*} ;; *) _up= ;; esac
+    if [ "$_up" != "$_dir" ]; then
+      _dir=$_up _mark=
+      if [ -n "$_up" ] && ! plain "$_up"; then _mark=//; fi
+    fi
+    printf '%s%s\n' "$_mark" "$_path"
+  done
+}
 listed() { # FILE...: untracked files that the patterns select, and FILEs, as git status has them
   while IFS= read -r _line; do
     case $_line in '') continue ;;
@@ -107,6 +119,7 @@ there() { # of what is watched: what is there, and where a symlink leads
       *) continue ;;
     esac
     if [ -L "$_at" ]; then
+      case $_line in here:*) ;; *) if [ ! -e "$_at" ]; then continue; fi ;; esac # it leads nowhere
       _to=$(readlink -- "$_at")
       printf '%s\t-> %s\n' "$_line" "$(printf '%s' "$_to" | tr '\n\t' '  ')"
     elif [ -e "$_at" ]; then printf '%s\t\n' "$_line"; fi
@@ -218,7 +231,11 @@ probe_files() {
         .mooring/workspace .mooring/session-prompt.md .mooring/claude-settings.json \
         .mooring/.gitignore
       if [ -n "$_recorded" ]; then printf '%s\n' "$_recorded" | sed 'p;s/$/.mooring-new/'; fi
-    })
+    } | inside)
+    case $_present in *//*)
+      say behind "$(printf '%s\n' "$_present" | sed -n 's,^//,,p')"
+      _present=$(printf '%s\n' "$_present" | grep -v '^//') ;;
+    esac
     say present "$(printf '%s\n' "$_present" | sums; trees "$_present")"
     say present_links "$(printf '%s\n' "$_present" | links)"
     watching mode
@@ -271,6 +288,10 @@ class Files(msgspec.Struct, frozen=True, kw_only=True):
     """Destinations that the main checkout has too, untracked, and that git shows there."""
     present: dict[str, str]
     """sha256 of what the workspace has, of the files that matter here; of a context, its head."""
+    behind: frozenset[str]
+    """Paths in the workspace that are behind a symlink."""
+    obsolete: tuple[str, ...]
+    """Symlinks there that Mooring made and no rule wants (see rules.without_links)."""
     modes: dict[str, int]
     """The modes of those in the workspace that are to have a certain one."""
     identity: str
@@ -313,6 +334,8 @@ def parse(said: dict[str, str], heads: list[str]) -> Files:
         in_base=_in_base(said),
         shown=frozenset(_lines(said.get("shown", ""))),
         present={**_columns(said.get("present_links", "")), **present},
+        behind=frozenset(_lines(said.get("behind", ""))),
+        obsolete=(),
         modes=_modes(said.get("modes", "")),
         identity=said.get("identity", ""),
         watched=_lines(said.get("watched", "")),

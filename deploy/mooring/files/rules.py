@@ -21,6 +21,8 @@ from .sources import ELSEWHERE, Matcher, Placed, found, rights
 if TYPE_CHECKING:
     from ..facts.workspace import Observed
 
+BEHIND = "-> elsewhere"
+"""The state of what is behind a symlink."""
 ACTIONS = ("template", "copy", "symlink")
 """The stronger first."""
 
@@ -31,6 +33,8 @@ class Choice(msgspec.Struct, frozen=True):
     placed: tuple[Placed, ...]
     notes: tuple[str, ...]
     """What a person should know of the others."""
+    edited: tuple[str, ...]
+    """What is to be said of those that stay as somebody made them."""
     skipped: tuple[tuple[str, Rule], ...]
     """Paths that a rule leaves out, with it."""
 
@@ -43,8 +47,8 @@ def choose(spec: Spec, observed: Observed) -> Choice:
     skipped = {item.dest: rule for item in items if (rule := skips.of(item.dest))}
     chosen = _decided((item for item in items if item.dest not in skipped), spec)
     _check_shown(chosen, observed)
-    notes += _edited(chosen, observed)
-    return Choice(tuple(chosen), tuple(notes), tuple(sorted(skipped.items())))
+    edited = tuple(_edited(chosen, observed))
+    return Choice(tuple(chosen), tuple(notes), edited, tuple(sorted(skipped.items())))
 
 
 def _check_shown(chosen: list[Placed], observed: Observed) -> None:
@@ -131,7 +135,10 @@ def known(dest: str, observed: Observed, record: Record | None) -> str:
     sums = (there, sha256(there.encode("utf-8", "surrogateescape")).hexdigest())  # of a link
     if any((dest, sum_) in observed.files.provisioned for sum_ in sums):
         return there
-    return record.files.get(dest, "") if record else ""
+    files = record.files if record else {}
+    if there == "other" and files.get(f"{dest}/") == state(f"{dest}/", observed) != "":
+        return there  # a directory that we brought as one thing
+    return files.get(dest, "")
 
 
 def _edited(chosen: list[Placed], observed: Observed) -> Iterator[str]:
@@ -145,13 +152,52 @@ def _edited(chosen: list[Placed], observed: Observed) -> Iterator[str]:
             also = f"; what its source is now: {item.dest}{NEW}" if newer else ""
             if newer and item.dest.endswith("/"):
                 also = "; its source has changed since: --force takes that, and keeps a copy"
-            yield f"kept as it is: {item.dest} (it was edited in the workspace{also})"
+            if there == BEHIND:
+                why = "it is behind a symlink in the workspace: take that away, and run again"
+            elif there == "other":
+                why = "something else is there: --force replaces that, and keeps a copy"
+            else:
+                why = f"it was edited in the workspace{also}"
+            yield f"kept as it is: {item.dest} ({why})"
 
 
 def renders(dest: str, placed: Iterable[Placed], observed: Observed) -> bool:
     """Whether a template makes that file, and nobody edited what it came to."""
     ours = state(dest, observed) in ("", known(dest, observed, observed.record))
     return ours and any(item.dest == dest and item.action == "template" for item in placed)
+
+
+def without_links(observed: Observed, spec: Spec) -> Observed:
+    """The same as if the links that we made, and that no rule wants any more, were gone already."""
+    files, record = observed.files, observed.record
+    wanted = {rule.dest for rule in spec.rules if rule.action == "symlink"}
+    copied = set(files.sources.values())
+    gone = tuple(
+        path
+        for path, leads in (record.files if record else {}).items()
+        if leads.startswith("-> ") and leads not in copied and path not in wanted
+        if state(path, observed) == leads
+    )
+    if not gone:
+        return observed
+
+    def stays(path: str) -> bool:
+        return not any(is_at_or_below(path, link) for link in gone)
+
+    there = {key: to for key, to in files.there.items() if stays(key.removeprefix("here:"))}
+    changes = msgspec.structs.replace(
+        files,
+        obsolete=gone,
+        behind=frozenset(filter(stays, files.behind)),
+        present={path: sum_ for path, sum_ in files.present.items() if stays(path)},
+        there={**{key: to for key, to in files.there.items() if key[:5] != "here:"}, **there},
+    )
+    return msgspec.structs.replace(observed, files=changes)
+
+
+def is_at_or_below(path: str, place: str) -> bool:
+    """Whether a path is that place, or in it."""
+    return f"{path.rstrip('/')}/".startswith(f"{place}/")
 
 
 def loose(item: Placed, observed: Observed) -> bool:
@@ -163,6 +209,8 @@ def loose(item: Placed, observed: Observed) -> bool:
 def state(dest: str, observed: Observed) -> str:
     """What the workspace has there: a sha256, `-> ` and a path, `other`; '' for nothing."""
     files = observed.files
+    if dest in files.behind:
+        return BEHIND
     leads = files.there.get(f"here:{dest}")
     return leads or files.present.get(dest, "") or ("" if leads is None else "other")
 

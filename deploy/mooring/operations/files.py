@@ -9,7 +9,7 @@ from functools import partial
 from pyinfra.api.command import PyinfraCommand
 
 from ..files import guard, rules, secretish, sources
-from ..files.rules import state
+from ..files.rules import is_at_or_below, state
 from ..files.sources import Placed
 from ..handle import Workspace, text_sum
 from ..spec import NEW
@@ -32,10 +32,22 @@ same() { # DEST SUM KNOWN: whether it is there as it is to be, or as somebody wa
   echo "kept $1"
 }
 save() { # DEST: what is there stays, where `--force` is to replace what somebody edited
-  if [ -z "$force" ] || [ ! -e "$1" ]; then return 0; fi
-  _saved=.mooring/saved/$(printf '%s' "$1" | tr / _).$now
-  mkdirs "$_saved"
-  cp -pPR -- "$1" "$_saved" && echo "saved $1 as $_saved" || die "Cannot save $1 first"
+  if [ -z "$force" ] || { [ ! -e "$1" ] && [ ! -L "$1" ]; }; then return 0; fi
+  mkdirs "$1"
+  aside 'cp -pPR' "$1"
+}
+saved= # one directory of a run, with what it replaces at its own path
+aside() { # COMMAND DEST
+  if [ -z "$saved" ]; then
+    mkdirs .mooring/saved/.
+    saved=.mooring/saved/$now _count=0
+    until mkdir -- "$saved" 2>/dev/null; do
+      _count=$((_count + 1)) saved=.mooring/saved/$now.$_count
+      if [ "$_count" -ge 100 ]; then die "Cannot write to $path/.mooring/saved"; fi
+    done
+  fi
+  mkdirs "$saved/$2"
+  $1 -- "$2" "$saved/$2" && echo "saved $2 as $saved/$2" || die "Cannot save $2 first"
 }
 untracked() { # of what is rendered: nothing that git tracks, or could stage
   set --
@@ -47,8 +59,8 @@ DESTS
   if [ "$(ignored "$guarded" | wc -l)" -eq $# ]; then return 0; fi
   _tracked=$(wt_git --literal-pathspecs ls-files -- "$@" | head -n 1)
   if [ -n "$_tracked" ]; then die "Cannot render $_tracked: the repo tracks it"
-  else die "Cannot render $1${2:+, or one of the others}: git could stage it, since a .gitignore" \
-    "takes it back from what is ignored"; fi
+  else die "Cannot render $1${2:+, or one of the others}: git could stage it" \
+    "hint: git -C $(quoted "$path") check-ignore -v --no-index $(quoted "$1")"; fi
 }
 template() { # MODE TEXT DEST KNOWN SUM
   if same "$3" "$5" "$4"; then
@@ -110,7 +122,7 @@ SUMS
   rm -rf -- "$stage"
   stage= batch=
 }
-copied() { # MODE SRC DEST KNOWN: a file, or a symlink
+copied() { # MODE SRC DEST KNOWN TRACKED HOW: a file, or a symlink
   from "$2"
   if [ -L "$_from" ]; then
     _sum="-> $(readlink -- "$_from")"
@@ -124,7 +136,7 @@ copied() { # MODE SRC DEST KNOWN: a file, or a symlink
     return 0
   fi
   [ -f "$_from" ] || die "Cannot copy $2: it is gone from $checkout"
-  if [ "$1$4$5" = -- ] && [ ! -e "$3" ] && [ ! -L "$3" ] && [ "${2##*/}" = "${3##*/}" ]; then
+  if [ "$1$4$5$6" = -- ] && [ ! -e "$3" ] && [ ! -L "$3" ] && [ "${2##*/}" = "${3##*/}" ]; then
     if [ "$2" != "$3" ]; then hide "$3"; fi
     _to=.; case $3 in */*) _to=${3%/*} ;; esac
     if [ "$_to" != "$batch_to" ] || [ "${_from%/*}" != "$batch_from" ]; then flush; fi
@@ -140,7 +152,8 @@ copied() { # MODE SRC DEST KNOWN: a file, or a symlink
   if [ "$2" != "$3" ]; then hide "$3"; fi
   save "$3"
   new_stage
-  cp -p -- "$_from" "$stage" && { [ "$1" = - ] || chmod "$1" "$stage"; } ||
+  if [ -n "$6" ]; then rm -f -- "$stage"; fi
+  cp "-p$6" -- "$_from" "$stage" && { [ "$1" = - ] || chmod "$1" "$stage"; } ||
     die "Cannot copy $2 to $3"
   ours "$_sum" "$3"
   move_stage "$3"
@@ -150,21 +163,24 @@ $3"
 }
 linked() { # SRC DEST KNOWN
   from "$1"
-  if [ -n "$force" ] && { [ -e "$2" ] || [ -L "$2" ]; } &&
-    [ "$(readlink -- "$2")" != "$_from" ]; then
-    _saved=.mooring/saved/$(printf '%s' "$2" | tr / _).$now
-    mkdirs "$_saved"
-    mv -- "$2" "$_saved" && echo "saved $2 as $_saved" || die "Cannot save $2 first"
-  fi
+  if [ -d "$2" ] && [ ! -L "$2" ] && [ "$(tree_sum "$2")" = "$3" ]; then # as we brought it
+    mv -- "$2" "$path/.mooring/.stage.$$.old" && rm -rf -- "$path/.mooring/.stage.$$.old"
+  elif [ -n "$force" ] && { [ -e "$2" ] || [ -L "$2" ]; } &&
+    [ "$(readlink -- "$2")" != "$_from" ]; then mkdirs "$2"; aside mv "$2"; fi
   if same "$2" "-> $_from" "$3"; then return 0; fi
   if [ ! -e "$_from" ]; then die "Cannot link $1: it is gone from $checkout"; fi
   mkdirs "$2"
   hide "$2" # a pattern such as node_modules/ is for directories, which a link to one is not
-  if [ -L "$2" ]; then rm -f -- "$2"; fi
+  if [ -L "$2" ] || [ -f "$2" ]; then rm -f -- "$2"; fi
   ours "$(printf '%s' "-> $_from" | sha)" "$2"
   ln -s -- "$_from" "$2" || die "Cannot link $1 to $2"
   echo "made -> $2"
 }
+printf '%s\n' "$unlinks" | while IFS='	' read -r dest known; do # links of ours, in the way
+  if [ -n "$dest" ] && [ "-> $(readlink -- "$path/$dest")" = "$known" ]; then
+    mkdirs "$dest"; rm -f -- "$path/$dest"; fi
+done || exit 1
+clear_stages
 untracked
 if [ -n "$hashes" ]; then put_hashes; fi
 if [ -z "$hidden" ] && [ -n "$brings" ]; then # what is ignored there is perhaps not ignored here
@@ -186,9 +202,10 @@ while IFS='	' read -r action known mode src dest; do
   cd -P -- "$path"
   case $action in
     template) eval "template \"\$mode\" \"\$$src\" \"\$dest\" \"\$known\" \"\$sum_$src\"" ;;
-    copy) copied "$mode" "$src" "$dest" "$known" '' ;;
-    tracked) copied "$mode" "$src" "$dest" "$known" yes ;;
+    copy) copied "$mode" "$src" "$dest" "$known" '' '' ;;
+    tracked) copied "$mode" "$src" "$dest" "$known" yes '' ;;
     dirs) empty "$src" "$dest" ;;
+    hardlinked) copied "$mode" "$src" "$dest" "$known" '' l ;;
     tree | hardlink) tree "$action" "$src" "$dest" "$known" ;;
     mode) if [ -f "$dest" ] && [ ! -L "$dest" ]; then chmod "$mode" -- "$dest"; fi ;;
     symlink) linked "$src" "$dest" "$known" ;;
@@ -197,6 +214,7 @@ done <<FILES
 $files
 FILES
 flush
+attributes
 cd -P -- "$path"
 set --
 while IFS= read -r _name; do
@@ -248,6 +266,7 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
             "guarded": "\n".join(_dest(workspace, item) for item in stale),
             **secretish.names(),
             **_hashes(workspace, guarded, values),
+            "unlinks": "\n".join(_unlinks(workspace, [item.dest for item, _ in found])),
             "force": "yes" if workspace.request.force else "",
             "now": str(int(time.time())),
             **{f"text_{index}": text for index, text in enumerate(texts.values())},
@@ -320,6 +339,14 @@ def _rendered(workspace: Workspace, items: list[Placed], values: dict[str, str])
     return {item.dest: sources.rendered(item, spec, record, target, values) for item in items}
 
 
+def _unlinks(workspace: Workspace, dests: list[str]) -> Iterator[str]:
+    """Links of ours that are in the way of what comes, each with where it leads."""
+    record = workspace.record
+    for link in workspace.observed.files.obsolete:
+        if record and any(is_at_or_below(dest, link) for dest in dests):
+            yield f"{link}\t{record.files[link]}"
+
+
 def requirements(workspace: Workspace) -> dict[str, str]:
     """The variables of REQUIRED."""
     plan = workspace.plan
@@ -350,6 +377,8 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
     if wanted and there == wanted and item.action != "template":
         workspace.copied[item.dest] = wanted
         return
+    if there == rules.BEHIND:
+        return
     dest = item.dest
     asks = item.root == "tracked" and not last  # git knows whether somebody edited it
     if there and there != last and not workspace.request.force and not asks:
@@ -360,7 +389,10 @@ def _lines(workspace: Workspace, item: Placed, texts: dict[str, str]) -> Iterato
         last = rules.known(dest, seen, record)
     elif workspace.request.force:
         last = there
+    if item.action == "symlink" and last == "other":
+        last = rules.known(f"{dest}/", seen, record)
     action = (item.clone or "tree") if item.src.endswith("/") else item.action
+    action = "hardlinked" if item.clone and action == "copy" else action
     action = "tracked" if item.root == "tracked" else action
     if item.action == "copy" and item.root in BUNDLED:
         src = f"//{item.root}/{src}"
@@ -390,6 +422,8 @@ def _made(workspace: Workspace, answer: list[str]) -> None:
                 workspace.copied_anew.add(dest)
         elif done == "secret":
             suspected.append(rest)
+        elif done == "saved":
+            workspace.tell((f"replaced: {rest.replace(' as ', '; what was there: ', 1)}",))
         elif done == "kept":
             workspace.tell((f"kept as it is: {rest} (the worktree has one itself)",))
     if suspected:

@@ -62,6 +62,7 @@ forget_identity() { # FILE: no git includes it any more
   exclude_from "$includes" "$of_repo"
   exclude_from "$includes" "$of_repo.modules"
   if [ -f "$includes" ]; then return 0; fi
+  cd / # where we stand may be gone
   quiet_git config --global --unset-all "$everywhere" "^$(printf '%s' "$includes" |
     sed 's/[][\\.*^$+?(){}|]/\\&/g')\$" 2>/dev/null
   if included; then

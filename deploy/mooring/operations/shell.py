@@ -117,6 +117,9 @@ new_stage() { # sets stage to a fresh file of ours, on the workspace's own file 
   cd -P -- "$path" 2>/dev/null || die "Cannot write: there is no $path"
   mkdirs .mooring/stage
   fresh .mooring/.stage.$$ && stage=$path/.mooring/.stage.$$ || die "Cannot write to $path/.mooring"
+  hide_own
+}
+hide_own() { # what is in .mooring
   if [ ! -e .mooring/.gitignore ] && fresh .mooring/.gitignore; then
     printf '*\n' >|.mooring/.gitignore; fi
 }
@@ -138,6 +141,7 @@ ours() { # SUM DEST: should the run end before its record is written, it is know
   cd -P -- "$path" || die "Cannot write: there is no $path"
   mkdirs .mooring/provisioned
   if [ -L .mooring/provisioned ]; then rm -f -- .mooring/provisioned; fi
+  hide_own
   printf '%s  %s\n' "$1" "$2" >>.mooring/provisioned || die "Cannot write .mooring/provisioned"
 }
 put() { # DEST KNOWN TEXT: the text becomes DEST in the workspace; KNOWN: the sha256 we wrote
@@ -153,6 +157,7 @@ put() { # DEST KNOWN TEXT: the text becomes DEST in the workspace; KNOWN: the sh
   fi
   move_stage "$1"
 }
+made_dirs= # what that made, below $path
 mkdirs() { # the parents of a path in the workspace, none of which may be a symlink
   case $1 in */*) _rest=${1%/*}/ ;; *) return 0 ;; esac
   _at=$path
@@ -160,7 +165,9 @@ mkdirs() { # the parents of a path in the workspace, none of which may be a syml
     _at=$_at/${_rest%%/*} _rest=${_rest#*/}
     [ ! -L "$_at" ] || die "Cannot write $1: $_at is a symlink"
     # Somebody else may make it at the same moment.
-    [ -d "$_at" ] || mkdir -- "$_at" 2>/dev/null || [ -d "$_at" ] || die "Cannot write $1"
+    if [ -d "$_at" ]; then continue; fi
+    mkdir -- "$_at" 2>/dev/null && made_dirs="$made_dirs
+${_at#"$path/"}" || [ -d "$_at" ] || die "Cannot write $1: $(mkdir -- "$_at" 2>&1)"
   done
 }
 

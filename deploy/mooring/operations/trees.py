@@ -12,17 +12,16 @@ tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
   _src=${_from%/} _dest=${3%/}
   if [ ! -d "$_src" ] || [ -L "$_src" ]; then die "Cannot copy $2: it is gone from $checkout"; fi
   if [ -e "$_dest" ] || [ -L "$_dest" ]; then
+    if [ -n "$force" ] && { [ ! -d "$_dest" ] || [ -L "$_dest" ]; }; then
+      mkdirs "$_dest"; aside mv "$_dest"; fi
+  fi
+  if [ -e "$_dest" ] || [ -L "$_dest" ]; then
     if [ ! -d "$_dest" ] || [ -L "$_dest" ]; then echo "kept $3"; return 0; fi
     _there=$(tree_sum "$_dest")
     if [ "$_there" = "$(tree_sum "$_src")" ]; then echo "made $_there $3"; return 0; fi
     if [ "$_there" != "$4" ]; then echo "kept $3"; return 0; fi
   fi
   if [ "$2" != "$3" ]; then hide "$_dest"; fi
-  for _left in .mooring/.stage.*; do # of runs that died
-    _pid=${_left#.mooring/.stage.}
-    if [ -d "$_left" ] && ! kill -0 "${_pid%%.*}" 2>/dev/null; then
-      chmod -R u+rwX -- "$_left"; rm -rf -- "$_left"; fi
-  done
   new_stage
   rm -f -- "$stage" && mkdir -m 700 -- "$stage" || die "Cannot write to $path/.mooring"
   _how=-a
@@ -44,10 +43,7 @@ tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
   ours "$_sum" "$3"
   mkdirs "$_dest"
   if [ -d "$_dest" ]; then
-    if [ -n "$force" ]; then
-      _saved=.mooring/saved/$(printf '%s' "$_dest" | tr / _).$now
-      mkdirs "$_saved"
-      mv -- "$_dest" "$_saved" && echo "saved $3 as $_saved" || die "Cannot save $3 first"
+    if [ -n "$force" ]; then aside mv "$_dest"
     else mv -- "$_dest" "$stage.old" || die "Cannot replace $3"; fi
   fi
   mv -- "$stage" "$_dest" || die "Cannot write $3"
@@ -55,10 +51,38 @@ tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
   stage=
   echo "made $_sum $3"
 }
+clear_stages() { # of runs that died
+  for _left in "$path"/.mooring/.stage.*; do
+    _pid=${_left##*/.stage.}
+    if [ -e "$_left" ] && [ ! -L "$_left" ] && ! kill -0 "${_pid%%.*}" 2>/dev/null; then
+      if [ -d "$_left" ]; then chmod -R u+rwX -- "$_left"; fi
+      rm -rf -- "$_left"
+    fi
+  done
+}
+brought_dirs= # SRC and DEST of what was selected as a directory
 empty() { # SRC DEST: the directories in SRC that nothing is in
   from "$1"
-  find "$_from" -type d -empty 2>/dev/null | while IFS= read -r _dir; do
-    mkdirs "$2${_dir#"$_from"}/."; done
+  brought_dirs="$brought_dirs
+$_from	$2"
+  while IFS= read -r _dir; do
+    if [ -n "$_dir" ]; then mkdirs "$2${_dir#"$_from"}/."; fi
+  done <<DIRS
+$(find "$_from" -type d -empty 2>/dev/null)
+DIRS
+}
+attributes() { # modes and times of the directories that were made, when all is in them
+  if [ -z "$made_dirs$brought_dirs" ]; then return 0; fi
+  while IFS='	' read -r _src _dest; do
+    if [ -z "$_src" ]; then continue; fi
+    _these=$(printf '%s\n' "$made_dirs" | while IFS= read -r _dir; do
+      case $_dir/ in "$_dest"/*) _dir=${_dir#"$_dest"}; printf './%s\n' "${_dir#/}" ;; esac; done)
+    if [ -z "$_these" ]; then continue; fi
+    (cd -- "$_src" && printf '%s\n' "$_these" | tar -cf - --no-recursion -T -) |
+      (cd -- "$path/$_dest" && tar -xpf -) || die "Cannot copy the modes of $_dest"
+  done <<DIRS
+$brought_dirs
+DIRS
 }
 """
 )
