@@ -154,3 +154,15 @@ def test_a_template_that_no_rule_names_any_more_goes_at_the_end(person: Person, 
     person.mooring("end", "fix-login", cwd=repo)
     assert not place.exists()
     assert ".env" not in dict(records(person.home)[0]["files"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("name", [".claude", ".claude/settings.local.json"])
+def test_claudes_settings_are_no_link(person: Person, repo: Path, name: str) -> None:
+    """All workspaces would share them, and their hooks."""
+    (repo / ".claude").mkdir()
+    (repo / ".claude/settings.local.json").write_text("{}\n")
+    rules(person, repo, symlink=[name])
+    done = person.mooring("new", "fix-login", cwd=repo, check=False)
+    assert done.returncode == 1
+    assert f"Cannot link {name}: Mooring writes" in done.stderr
+    assert (repo / ".claude/settings.local.json").read_text() == "{}\n"

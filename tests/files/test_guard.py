@@ -306,11 +306,13 @@ def test_after_a_rotation_both_are_refused(person: Person, shop: Path, place: Pa
         refused(person, place)
 
 
-def test_nothing_is_left_after_the_end(person: Person, shop: Path) -> None:
+@pytest.mark.parametrize("inside", [False, True])
+def test_nothing_is_left_after_the_end(person: Person, shop: Path, inside: bool) -> None:
     mine = (person.home / ".gitconfig").read_bytes()
-    made(person, "fix-login", cwd=shop)
+    place = made(person, "fix-login", cwd=shop)
     assert len(guards(person)) == 1
-    person.mooring("end", "fix-login", cwd=shop)
+    done = person.mooring("end", *([] if inside else ["fix-login"]), cwd=place if inside else shop)
+    assert "git config" not in done.stderr
     assert (guards(person), left(person)) == ([], [])
     assert (person.home / ".gitconfig").read_bytes() == mine
     place = made(person, "fix-login", cwd=shop)

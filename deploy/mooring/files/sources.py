@@ -290,6 +290,12 @@ def _links(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed]
     for rule in spec.rules:
         if rule.action != "symlink":
             continue
+        if rule.dest in (hooks.SETTINGS, ".claude"):
+            raise MooringError(
+                f"Cannot link {rule.dest}: Mooring writes {hooks.SETTINGS} there, with its hooks "
+                f"({rule.where})",
+                "a copy or a template of it has them added",
+            )
         to, key = f"{main}/{rule.src}", f"main:{rule.src}"
         if rule.root == "target":
             to, key = rule.src, f"at:{rule.src}"
