@@ -166,3 +166,25 @@ def test_claudes_settings_are_no_link(person: Person, repo: Path, name: str) -> 
     assert done.returncode == 1
     assert f"Cannot link {name}: Mooring writes" in done.stderr
     assert (repo / ".claude/settings.local.json").read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("action", ["copy", "symlink"])
+def test_force_leaves_what_the_branch_has(person: Person, repo: Path, action: str) -> None:
+    """Beside it another edited file is replaced all the same."""
+    for name in (".env", ".env.local"):
+        (repo / name).write_text("A=1\n")
+    person.git("switch", "-qc", "fix-login", cwd=repo)
+    commit(person, repo, {"kept.txt": "theirs\n"})
+    person.git("switch", "-q", "main", cwd=repo)
+    entry = {"src": ".env.local", "dest": "kept.txt"}
+    files = {"copy": [".env", entry]} if action == "copy" else {"copy": [".env"], action: [entry]}
+    rules(person, repo, **files)
+    done = person.mooring("new", "fix-login", cwd=repo)
+    place = Path(done.stdout.strip())
+    assert "kept as it is: kept.txt (the worktree has one itself)" in done.stderr
+    (place / ".env").write_text("mine\n")
+    done = person.mooring("new", "fix-login", "--force", cwd=repo)
+    assert "kept as it is: kept.txt" in done.stderr
+    assert (place / ".env").read_text() == "A=1\n"
+    assert (place / "kept.txt").read_text() == "theirs\n"
+    assert status(person, place) == ""

@@ -156,6 +156,8 @@ def _edited(chosen: list[Placed], observed: Observed) -> Iterator[str]:
                 why = "it is behind a symlink in the workspace: take that away, and run again"
             elif there == "other":
                 why = "something else is there: --force replaces that, and keeps a copy"
+            elif not last:
+                why = "the worktree has one itself"
             else:
                 why = f"it was edited in the workspace{also}"
             yield f"kept as it is: {item.dest} ({why})"

@@ -22,8 +22,10 @@ from .trees import TREES
 
 _FILES = r"""
 find_admin
+is_tracked() { wt_git --literal-pathspecs ls-files --error-unmatch -- "$1" >/dev/null 2>&1; }
 same() { # DEST SUM KNOWN: whether it is there as it is to be, or as somebody wants it
   if [ ! -e "$1" ] && [ ! -L "$1" ]; then return 1; fi
+  if [ -n "$force" ] && is_tracked "$1"; then echo "kept $1"; return 0; fi
   if [ -L "$1" ]; then _there="-> $(readlink -- "$1")"
   elif [ -f "$1" ]; then _there=$(sha <"$1")
   else echo "kept $1"; return 0; fi
@@ -166,7 +168,7 @@ linked() { # SRC DEST KNOWN
   if [ -d "$2" ] && [ ! -L "$2" ] && [ "$(tree_sum "$2")" = "$3" ]; then # as we brought it
     mv -- "$2" "$path/.mooring/.stage.$$.old" && rm -rf -- "$path/.mooring/.stage.$$.old"
   elif [ -n "$force" ] && { [ -e "$2" ] || [ -L "$2" ]; } &&
-    [ "$(readlink -- "$2")" != "$_from" ]; then mkdirs "$2"; aside mv "$2"; fi
+    [ "$(readlink -- "$2")" != "$_from" ] && ! is_tracked "$2"; then mkdirs "$2"; aside mv "$2"; fi
   if same "$2" "-> $_from" "$3"; then return 0; fi
   if [ ! -e "$_from" ]; then die "Cannot link $1: it is gone from $checkout"; fi
   mkdirs "$2"
