@@ -192,7 +192,7 @@ if [ -z "$hidden" ] && [ -n "$brings" ]; then # what is ignored there is perhaps
 $_ignored
 " in *"
 ./$_name
-"*) ;; *) hide "$_name" ;; esac
+"*) ;; *) is_tracked "$_name" || hide "$_name" ;; esac
   done <<BRINGS
 $brings
 BRINGS
