@@ -30,7 +30,7 @@ from .document import (
 )
 from .errors import MooringError
 from .model import AGENT, FILTER
-from .spec import MAX_BYTES, Layers, is_inside
+from .spec import MAX_BYTES, Layers, is_inside, pattern_problem
 
 LATER = frozenset(
     {
@@ -288,8 +288,13 @@ def _problems(file: File) -> Iterator[tuple[str, str]]:
 def _file_problems(files: FilesSpec) -> Iterator[tuple[str, str]]:
     for name, patterns in (("copy", files.copy), ("skip", files.skip)):
         for index, item in enumerate(patterns):
-            if isinstance(item, str) and (not item.strip() or "\n" in item or item.startswith("!")):
-                yield f"$.files.{name}[{index}]", f"{item!r} is no pattern of files to {name}"
+            if not isinstance(item, str):
+                continue
+            problem = pattern_problem(item)
+            if not item.strip() or "\n" in item or item.startswith("!"):
+                problem = f"is no pattern of files to {name}"
+            if problem:
+                yield f"$.files.{name}[{index}]", f"files.{name}: {item!r} {problem}"
     named: tuple[tuple[str, list[Any]], ...] = (
         ("copy", files.copy),
         ("template", list(files.template)),

@@ -358,9 +358,42 @@ def _pattern_lines(include: bytes) -> Iterator[str]:
     """The patterns of a `.worktreeinclude`, which has the format of a gitignore(5) file."""
     if len(include) > MAX_BYTES or b"\0" in include:
         raise MooringError("Cannot read .worktreeinclude: it is not a small text file")
-    for line in include.decode("utf-8", "surrogateescape").split("\n"):
+    for number, line in enumerate(include.decode("utf-8", "surrogateescape").split("\n"), 1):
         if line.strip() and not line.startswith("#"):
-            yield line.rstrip()
+            pattern = _trimmed(line)
+            problem = pattern_problem(pattern)
+            if problem:
+                raise MooringError(
+                    f"Cannot read .worktreeinclude line {number}: {pattern!r} {problem}",
+                    "gitignore(5) has the format",
+                )
+            yield pattern
+
+
+def _trimmed(line: str) -> str:
+    """A line without what stands behind its pattern; a space behind a backslash is a part of it."""
+    pattern = line.rstrip()
+    return f"{pattern} " if _ends_escaping(pattern) and line != pattern else pattern
+
+
+def _ends_escaping(pattern: str) -> bool:
+    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
+
+
+def pattern_problem(pattern: str) -> str:
+    """Why a pattern selects nothing by gitignore(5), for the end of a sentence; '' if it may."""
+    if _ends_escaping(pattern):
+        return "ends with a backslash, which has nothing to escape"
+    if pattern == "!":
+        return "is no pattern"
+    if re.search(r"\[[^/]*-", pattern):  # seldom enough to ask who matches in the end
+        from pathspec import GitIgnoreSpec
+
+        try:
+            GitIgnoreSpec.from_lines([pattern])
+        except (ValueError, re.error):
+            return "has a range of characters whose end is before its beginning"
+    return ""
 
 
 NEW = ".mooring-new"

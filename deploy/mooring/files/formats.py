@@ -14,7 +14,7 @@ import msgspec
 
 from ..config import checked, plain_yaml
 from ..errors import MooringError
-from ..spec import MAX_BYTES, Layers, is_inside
+from ..spec import MAX_BYTES, Layers, is_inside, pattern_problem
 
 Entry = str | dict[str, Any]
 Lines = list[str]
@@ -255,6 +255,9 @@ def _pattern(said: str) -> str:
     body = re.sub(r"\\(.)", r"\1", said).removeprefix("/").removesuffix("/")
     if said.startswith("!") or not is_inside(body):
         raise _LineError(f"{_shown(said)} leaves the repo, is git's own, or is no safe name")
+    problem = pattern_problem(said)
+    if problem:
+        raise _LineError(f"{_shown(said)} {problem}")
     return said
 
 
