@@ -10,7 +10,7 @@ from pyinfra.api.host import Host
 
 from . import config, generate, settings
 from .claude.transcripts import slug
-from .errors import MooringError
+from .errors import MooringError, command
 from .facts import workspace as facts
 from .facts.workspace import Observed, Question
 from .files import controller, formats
@@ -129,6 +129,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         repo = observed.repo
         files = repo.checkout_files if repo.checkout else repo.blobs
         try:
+            _check_files(observed)
             file = config.parse(files.get("mooring.yaml", b""))
             layers = msgspec.structs.replace(
                 self.layers, repo=file, platform=observed.target.platform
@@ -163,6 +164,17 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         if (spec.patterns, spec.watched) != (seen.include, seen.watched):
             changes |= {"include": spec.patterns, "watched": spec.watched}
         return msgspec.structs.replace(question, **changes)
+
+
+def _check_files(observed: Observed) -> None:
+    """Raise MooringError for a spec file that is there, but that nobody can read as one."""
+    repo = observed.repo
+    for name in sorted(repo.no_files):
+        at = f"{repo.checkout}/{name}" if repo.checkout else f"{repo.base}:{name}"
+        looks = ("ls", "-ld", at) if repo.checkout else ("git", "-C", repo.common, "show", at)
+        raise MooringError(
+            f"Cannot read {name}: it is no plain file that can be read", command(*looks)
+        )
 
 
 def request_continues(request: Request, observed: Observed) -> bool:

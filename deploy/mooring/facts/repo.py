@@ -142,9 +142,10 @@ probe_objects() { # the refs that matter and the files in them, from one git
   printf '\0'
   say damage "$(printf '%s\n' "$_why" | grep -m 1 -e '^error: ' -e '^fatal: ')"
   for _name in mooring.yaml .worktreeinclude; do
-    if [ -n "$checkout" ] && [ -f "$checkout/$_name" ] && [ ! -L "$checkout/$_name" ]; then
-      say_file "checkout:$_name" "$checkout/$_name"
-    fi
+    if [ -z "$checkout" ]; then continue; fi
+    _at=$checkout/$_name
+    if [ -f "$_at" ] && [ ! -L "$_at" ] && [ -r "$_at" ]; then say_file "checkout:$_name" "$_at"
+    elif [ -e "$_at" ] || [ -L "$_at" ]; then say "no_file:$_name"; fi
   done
 }
 asked() { # BASE...: what is asked of git, a line each; the words behind come back with the answer
@@ -194,6 +195,8 @@ class Repo(msgspec.Struct, frozen=True, kw_only=True):
     """Files of the base commit (of the branch's tip for those that Mooring would write)."""
     checkout_files: dict[str, bytes]
     """The spec files as the main checkout has them now."""
+    no_files: frozenset[str]
+    """Those of them that are there, but are no plain files that can be read."""
     settings: dict[str, str]
     """What of the repo's config matters here, by lower-case name."""
 
@@ -206,7 +209,7 @@ def parse(said: dict[str, str], identity: str) -> Repo:
     roots = said.get("root_commit", "").split()
     identity = identity or _identity(said, roots[-1] if roots else "")
     files = {name: value for name, value in said.items() if name.startswith("checkout:")}
-    commits, blobs = _batch(content(said.get("objects", "")))
+    commits, blobs, trees = _batch(content(said.get("objects", "")))
     base = next((name for name in _words(said, "bases") if name in commits), "")
     tip, branch = said.get("tip", ""), said.get("branch", "")
     at = tip if tip in commits else base
@@ -233,8 +236,16 @@ def parse(said: dict[str, str], identity: str) -> Repo:
             if where == (spec_at if name in SPEC_FILES else at)
         },
         checkout_files={name.partition(":")[2]: content(text) for name, text in files.items()},
+        no_files=_no_files(said, {name for where, name in trees if where == spec_at}),
         settings=_settings(said.get("settled", "")),
     )
+
+
+def _no_files(said: dict[str, str], trees: set[str]) -> frozenset[str]:
+    """Of the spec files those that can't be read: in the main checkout, else in the commit."""
+    if not said["checkout"]:
+        return frozenset(trees.intersection(SPEC_FILES))
+    return frozenset(name for name in SPEC_FILES if f"no_file:{name}" in said)
 
 
 def _identity(said: dict[str, str], root: str) -> str:
@@ -263,14 +274,19 @@ def _settings(text: str) -> dict[str, str]:
     return {name: value for name, _, value in rows}
 
 
-def _batch(data: bytes) -> tuple[dict[str, str], dict[tuple[str, str], bytes]]:
-    """The commits by name, and files by name and path, in what `git cat-file --batch` says.
+def _batch(
+    data: bytes,
+) -> tuple[dict[str, str], dict[tuple[str, str], bytes], set[tuple[str, str]]]:
+    """Commits by name, files by name and path, and what of these are directories.
+
+    All that is in what `git cat-file --batch` says.
 
     See git-cat-file(1), BATCH OUTPUT. A file over 1 MiB is cut there, which is one byte more than
     any reader accepts; a directory is there without content.
     """
     commits: dict[str, str] = {}
     files: dict[tuple[str, str], bytes] = {}
+    trees: set[tuple[str, str]] = set()
     while data:
         header, _, data = data.partition(b"\n")
         if header.endswith((b" missing", b" ambiguous", b" submodule")):  # git 2.55 says the last
@@ -283,6 +299,8 @@ def _batch(data: bytes) -> tuple[dict[str, str], dict[tuple[str, str], bytes]]:
             commits[where] = oid
         else:
             is_file = kind == "blob"
+            if kind == "tree":
+                trees.add((where, fields[5]))
             files[where, fields[5]] = data[: min(int(size), MAX_FILE + 1)] if is_file else b""
         data = data[int(size) + 1 :]
-    return commits, files
+    return commits, files, trees

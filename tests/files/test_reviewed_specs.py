@@ -1,0 +1,63 @@
+"""What a spec says and cannot have: a person is told, with the reason, and nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.git.traces import made, worktrees
+from tests.support import Person, commit
+
+
+def spec(**files: object) -> str:
+    """A mooring.yaml with these `files`."""
+    return json.dumps({"files": files})
+
+
+def put_no_file(place: Path, kind: str) -> None:
+    """Something that is no plain file."""
+    if kind == "symlink":
+        place.symlink_to("shared.yaml")
+    elif kind == "directory":
+        place.mkdir()
+    else:
+        os.mkfifo(place)
+
+
+def test_a_pattern_that_ends_with_a_backslash(person: Person, repo: Path) -> None:
+    (repo / ".worktreeinclude").write_text("# ours\na\\\n")
+    done = person.mooring("new", "fix-login", cwd=repo, check=False)
+    assert done.returncode == 1
+    assert "Cannot read .worktreeinclude line 2: 'a\\\\' ends with a backslash" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["mooring.yaml", ".worktreeinclude"])
+@pytest.mark.parametrize("kind", ["symlink", "directory", "fifo"])
+def test_a_spec_that_is_no_file(person: Person, repo: Path, name: str, kind: str) -> None:
+    (repo / "shared.yaml").write_text(spec(required=[".env.none"]))
+    place = made(person, "earlier", cwd=repo)
+    put_no_file(repo / name, kind)
+    done = person.mooring("new", "fix-login", cwd=repo, check=False)
+    assert done.returncode == 1
+    said = f"Cannot read {name}: it is no plain file that can be read"
+    assert said in done.stderr
+    assert f"hint: ls -ld {repo}/{name}" in done.stderr
+    ended = person.mooring("end", "earlier", cwd=repo)
+    assert f"{said}; going on without it" in ended.stderr
+    assert not place.exists()
+    assert worktrees(person, repo) == []
+
+
+@pytest.mark.parametrize("kind", ["symlink", "directory"])
+def test_a_committed_spec_that_is_no_file(person: Person, repo: Path, kind: str) -> None:
+    if kind == "symlink":
+        (repo / "mooring.yaml").symlink_to("shared.yaml")
+        person.git("add", "mooring.yaml", cwd=repo)
+    commit(person, repo, {"x": "x\n"} if kind == "symlink" else {"mooring.yaml/x": "x\n"})
+    url = f"file://{repo}"
+    done = person.mooring("new", "fix-login", "--repo", url, check=False)
+    assert done.returncode == 1
+    assert "Cannot read mooring.yaml" in done.stderr
