@@ -6,6 +6,7 @@ Everything that can refuse does so here, before anything is claimed.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ from .claude.hooks import SETTINGS
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
 from .files import guard
-from .files.rules import check_tracked, choose, missing, renders
-from .files.sources import Placed
+from .files.rules import check_tracked, choose, known, loose, missing, renders, state
+from .files.sources import Placed, rights
 from .model import Key, Record, Request, State, check_branch, check_ref
 from .obstacles import check_branch_free, check_path, check_repo, clears, existing
 from .selection import CONTEXT, ENVRC, PROMPT, place
@@ -68,6 +69,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is run in the workspace that hasn't been run there yet."""
     required: dict[str, str]
     """Paths that have to be there at last, and aren't yet, with what is known of each."""
+    changes: tuple[str, ...]
+    """What becomes of files that aren't there as they are to be, a sentence each."""
     envrc: str
     context: str
     prompt: str
@@ -194,6 +197,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         files=choice.placed,
         setup=_steps(spec, frozenset() if not present else observed.files.setup),
         required=missing(spec, observed),
+        changes=tuple(_changes(request, choice.placed, observed)),
         envrc=envrc,
         context=place(CONTEXT, observed, taken),
         prompt=place(PROMPT, observed, taken),
@@ -221,6 +225,21 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         ),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
     )
+
+
+def _changes(request: Request, placed: Iterable[Placed], observed: Observed) -> Iterator[str]:
+    for item in placed:
+        there, last = state(item.dest, observed), known(item.dest, observed, observed.record)
+        brought = f"{item.action} {item.src} to {item.dest}"
+        if not there:
+            yield brought
+        elif there == item.sum:
+            if loose(item, observed):
+                yield f"give {item.dest} no more than the mode {rights(item)}"
+            elif request.refresh and item.action == "template":
+                yield brought
+        elif there == last or request.force or (item.root == "tracked" and not last):
+            yield brought
 
 
 def _check_lists(spec: Spec, observed: Observed) -> None:
@@ -353,7 +372,4 @@ def intentions(plan: Plan, claims: bool) -> tuple[str, ...]:
             f"new branch {plan.branch} at {plan.start[:12]}" if plan.makes_branch else plan.branch
         )
         said.append(f"make the worktree {plan.worktree} on {branch} (base {plan.base})")
-    said += [
-        f"{item.action} {item.src} to {item.dest}" for item in plan.files if plan.makes_worktree
-    ]
-    return tuple(said)
+    return (*said, *plan.changes)

@@ -61,3 +61,35 @@ def test_a_committed_spec_that_is_no_file(person: Person, repo: Path, kind: str)
     done = person.mooring("new", "fix-login", "--repo", url, check=False)
     assert done.returncode == 1
     assert "Cannot read mooring.yaml" in done.stderr
+
+
+def dry(person: Person, repo: Path, *args: str) -> list[str]:
+    """What a dry run of `new fix-login` says."""
+    return person.mooring("new", "fix-login", "--dry-run", *args, cwd=repo).stderr.splitlines()
+
+
+def test_a_dry_run_says_which_files_would_change(person: Person, repo: Path) -> None:
+    (repo / "mooring.yaml").write_text(spec(copy=[".env*"], skip=[".env.local"]))
+    (repo / ".env").write_text("A=1\n")
+    place = made(person, "fix-login", cwd=repo)
+    assert "nothing to do" in dry(person, repo)
+    (repo / ".env").write_text("A=2\n")
+    (repo / ".env.more").write_text("B=1\n")
+    said = dry(person, repo)
+    assert "would copy .env to .env" in said
+    assert "would copy .env.more to .env.more" in said
+    assert "nothing to do" not in said
+    assert (place / ".env").read_text() == "A=1\n"
+    (place / ".env").write_text("MINE=1\n")
+    assert "would copy .env to .env" not in dry(person, repo)
+    assert "would copy .env to .env" in dry(person, repo, "--force")
+
+
+def test_a_dry_run_after_a_setup_was_added(person: Person, repo: Path) -> None:
+    own = person.home / ".config/mooring"
+    own.mkdir(parents=True)
+    made(person, "fix-login", cwd=repo)
+    (own / "config.yaml").write_text(json.dumps({"setup": ["true"]}))
+    said = dry(person, repo)
+    assert "nothing to do" not in said
+    assert any(line.startswith("would ") for line in said), said

@@ -212,6 +212,9 @@ def _made(made: Any, as_json: bool, how: Any, start: Callable[[], Any]) -> int:
     if made.dry:
         for sentence in made.intentions:
             ui.narrate(f"would {sentence}")
+        if not made.intentions:
+            rest = ", ".join(made.changed)
+            ui.narrate(f"would change: {rest}" if rest else "nothing to do")
     elif record:
         done = ", ".join(made.changed) if made.changed else "unchanged"
         ports = " ".join(f"{name}={port}" for name, port in record.ports.items())
