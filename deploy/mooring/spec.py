@@ -115,6 +115,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     override: bool = False
     """Whether it is one of the session's own."""
 
+    @property
+    def plain_name(self) -> str:
+        """Of a pattern that is a plain path of ours, that; else ''."""
+        name = self.src.strip("/")
+        plain = not self.dest and not re.search(r"[*?\[!]", name) and is_inside(name)
+        return name if plain and not self.where.startswith(".worktreeinclude") else ""
+
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """What a workspace should be. `env` has templates in its values, not yet rendered."""
@@ -166,8 +173,11 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
             elif rule.action == "copy" and rule.root == "target":
                 names += [f"at:{rule.src}", f"here:{rule.dest}"]
             elif rule.action == "copy" and rule.dest:
-                names += [f"main:{rule.src}", *([f"sum:{rule.src}"] if rule.tracked else [])]
+                elsewhere = rule.tracked or rule.dest != rule.src
+                names += [f"main:{rule.src}", *([f"sum:{rule.src}"] if elsewhere else [])]
                 names += [f"here:{rule.dest}"]
+            elif rule.action == "copy" and rule.plain_name:
+                names += [f"main:{rule.plain_name}"]
             elif rule.action == "template":
                 names += [f"here:{rule.dest}", *_text(rule)]
         names += [

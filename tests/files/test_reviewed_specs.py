@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.git.traces import made, worktrees
+from tests.git.traces import made, status, worktrees
 from tests.support import Person, commit
 
 
@@ -93,3 +93,46 @@ def test_a_dry_run_after_a_setup_was_added(person: Person, repo: Path) -> None:
     said = dry(person, repo)
     assert "nothing to do" not in said
     assert any(line.startswith("would ") for line in said), said
+
+
+def test_a_tracked_file_comes_to_another_place(person: Person, repo: Path) -> None:
+    commit(person, repo, {"example": "A=1\n", "cfg": "x\n", ".gitignore": ".env*\n"})
+    (repo / "mooring.yaml").write_text(
+        spec(copy=[{"src": "example", "dest": ".env.mine", "mode": "0600"}, "cfg", "nope"])
+    )
+    (repo / "example").write_text("A=2\n")
+    done = person.mooring("new", "fix-login", cwd=repo)
+    place = Path(done.stdout.strip())
+    assert (place / ".env.mine").read_text() == "A=2\n"
+    assert (place / ".env.mine").stat().st_mode & 0o777 == 0o600
+    assert (place / "example").read_text() == "A=1\n"
+    assert "not copied: example" not in done.stderr
+    assert "not copied: cfg (git tracks it" in done.stderr
+    assert f"not copied: nope ({repo} has no such file)" in done.stderr
+    assert status(person, place) == ""
+    assert "unchanged" in person.mooring("new", "fix-login", cwd=repo).stderr
+    (repo / "example").write_text("A=3\n")
+    assert made(person, "fix-login", cwd=repo) == place
+    assert (place / ".env.mine").read_text() == "A=3\n"
+    person.mooring("end", "fix-login", cwd=repo)
+    assert worktrees(person, repo) == []
+
+
+def test_a_tracked_file_of_a_url_comes_from_where_the_command_runs(
+    person: Person, repo: Path
+) -> None:
+    files = {"mooring.yaml": spec(copy=[{"src": "cfg", "dest": "mine"}])}
+    commit(person, repo, {**files, "cfg": "x\n"})
+    url = f"file://{repo}"
+    person.git("remote", "add", "origin", url, cwd=repo)
+    done = person.mooring("new", "fix-login", "--repo", url, cwd=repo)
+    assert (Path(done.stdout.strip()) / "mine").read_text() == "x\n"
+
+
+def test_what_a_tracked_file_would_be_put_over_is_named(person: Person, repo: Path) -> None:
+    commit(person, repo, {"cfg": "x\n", "cfg.dev": "y\n"})
+    (repo / "mooring.yaml").write_text(spec(copy=[{"src": "cfg.dev", "dest": "cfg"}]))
+    done = person.mooring("new", "fix-login", cwd=repo, check=False)
+    assert "Cannot copy cfg.dev to cfg (mooring.yaml: files.copy[0]): the repo tracks it" in (
+        done.stderr
+    )

@@ -14,6 +14,8 @@ from ..facts.workspace import parse_files
 from ..repo import parse_source
 
 SECONDS = 120
+_KINDS = ("skip:", "main:", "sum:")
+"""What is watched in a checkout (see Spec.watched)."""
 
 _WHERE = r"""
 common= checkout= path= record= bases= scan= include_known=yes
@@ -45,7 +47,7 @@ def look(
         "root": "/nonexistent",
         "place": place,
         "include": "\n".join(patterns),
-        "watched": "\n".join(name for name in watched if name.startswith(("skip:", "main:"))),
+        "watched": "\n".join(name for name in watched if name.startswith(_KINDS)),
     }
     text = script.compose(variables, script.ANSWER, session.NAMES, files.FRAGMENT, _WHERE)
     try:
@@ -84,5 +86,6 @@ def joined(target: files.Files, found: files.Files) -> files.Files:
         ignored=found.ignored,
         outside=found.outside,
         root=found.root,
+        elsewhere={**target.elsewhere, **found.elsewhere},
         there={**target.there, **found.there},
     )

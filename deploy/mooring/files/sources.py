@@ -5,7 +5,6 @@ Which of them counts where several want one place is decided in rules.py.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import accumulate
@@ -186,7 +185,9 @@ def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed
             yield _copy(path, rule, files.sources[path], observed)
     for rule in patterns:
         if not _is_there(rule, observed):
-            notes.append(f"not copied: {rule.src} ({files.root} has no such file)")
+            there = f"main:{rule.plain_name}" in files.there
+            why = _HAS_IT if there else f"{files.root} has no such file"
+            notes.append(f"not copied: {rule.src} ({why})")
     for name, of_name in named.items():
         if any(_is_in(path, name) for path in files.matched):
             continue
@@ -198,17 +199,14 @@ def _copies(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed
 
 def _is_there(rule: Rule, observed: Observed) -> bool:
     """Whether a pattern that is a plain name selects anything; any other need not."""
-    name = rule.src.strip("/")
-    if (
-        re.search(r"[*?\[\\!]", name)
-        or name == hooks.SETTINGS
-        or rule.where.startswith(".worktreeinclude")
-    ):
+    name = rule.plain_name
+    if name in ("", hooks.SETTINGS):
         return True
     ways = (f"/{path}" for path in observed.files.matched)
     return any(f"/{name}/" in f"{way}/" for way in ways)
 
 
+_HAS_IT = "git tracks it, so that the worktree has it, or it is an empty directory"
 ELSEWHERE = ("user", "target")
 """Roots of a source that isn't in a checkout."""
 
@@ -230,13 +228,17 @@ def _others(spec: Spec, observed: Observed, notes: list[str]) -> Iterator[Placed
 def _tracked(
     name: str, rules: list[Rule], observed: Observed, notes: list[str]
 ) -> Iterator[Placed]:
-    """A file that git has: the worktree has it too, unless the main checkout's is another."""
+    """A file that git has: at its own place the worktree has it too, if perhaps another one."""
     found = observed.files.elsewhere.get(f"sum:{name}", "")
     for rule in rules:
-        if rule.tracked and found:
+        if rule.tracked and found and observed.repo.checkout:
             yield Placed("copy", name, rule.dest, "", found, rule, root="tracked")
+        elif rule.dest != name and found:
+            yield _copy(name, rule, found, observed)
         elif not rule.optional:
             why = "git tracks it, so that the worktree has it; tracked: true brings this one"
+            if rule.dest != name:
+                why = "git tracks it, and of that only a plain file can be brought elsewhere"
             notes.append(f"not copied: {name} ({why})")
 
 
