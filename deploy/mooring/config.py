@@ -158,7 +158,7 @@ def _check_event(event: Any, name: str, depth: int) -> None:
 
 
 def _build(node: Any, path: str, lines: dict[str, int], name: str) -> Any:
-    """Plain data from YAML nodes; values of `env` stay as they are written."""
+    """Plain data from YAML nodes; values of `env` and modes stay as they are written."""
     import yaml
 
     lines[path] = node.start_mark.line + 1
@@ -180,9 +180,15 @@ def _build(node: Any, path: str, lines: dict[str, int], name: str) -> Any:
     kind = node.tag.rpartition(":")[2]
     if kind == "null":
         return None
-    if path.startswith("$.env.") or kind not in ("int", "bool"):
+    if path.startswith("$.env.") or path.endswith("].mode") or kind not in ("int", "bool"):
         return node.value
-    return int(node.value, 0) if kind == "int" else node.value.lower() in ("true", "yes", "on")
+    if kind == "bool":
+        return node.value.lower() in ("true", "yes", "on")
+    try:
+        return int(node.value, 0)
+    except ValueError:
+        problem = f"{node.value} is no number that is safe to read: quote it if it is text"
+        raise _error(name, lines[path], problem) from None
 
 
 def _explain(error: msgspec.ValidationError, name: str, lines: Mapping[str, int]) -> MooringError:

@@ -42,3 +42,26 @@ def test_a_pattern(pattern: str) -> None:
 
 def test_a_space_behind_a_backslash_is_a_part_of_the_pattern() -> None:
     assert merge(Layers(), b"a\\ \nb \n").patterns == ("a\\ ", "b")
+
+
+@pytest.mark.parametrize("mode", ["0600", "600", '"0600"', "'600'"])
+def test_a_mode_is_what_is_written(mode: str) -> None:
+    (entry,) = parse(f"files: {{copy: [{{src: a, mode: {mode}}}]}}".encode()).files.copy
+    assert not isinstance(entry, str)
+    assert entry.mode == mode.strip("'\"")
+    (read_as,) = read("list.yaml", f"copy:\n  - {{src: a, mode: {mode}}}\n".encode()).copy
+    assert read_as == {"src": "a", "mode": mode.strip("'\"")}
+
+
+@pytest.mark.parametrize("mode", ["0o600", "0x180", "384000", "rw"])
+def test_no_mode(mode: str) -> None:
+    said = refusal(f"files:\n  copy:\n    - src: a\n      mode: {mode}\n")
+    assert said.startswith("Cannot read mooring.yaml line 3: ")
+    assert f"'{mode}' is no file mode: use one such as \"0600\"" in said
+    with pytest.raises(MooringError, match="line 2: its mode is not understood"):
+        read("list.yaml", f"copy:\n  - {{src: a, mode: {mode}}}\n".encode())
+
+
+def test_a_number_that_yaml_reads_in_another_way() -> None:
+    said = refusal("setup:\n  - run: 'true'\n    timeout: 0600\n")
+    assert said.startswith("Cannot read mooring.yaml line 3: 0600 is no number")
