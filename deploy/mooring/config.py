@@ -27,10 +27,11 @@ from .document import (
     Secret,
     Symlink,
     Template,
+    When,
 )
 from .errors import MooringError
 from .model import AGENT, FILTER
-from .spec import MAX_BYTES, Layers, is_inside, pattern_problem
+from .spec import MAX_BYTES, Layers, is_inside, pattern_problem, place_problem
 
 LATER = frozenset(
     {
@@ -40,6 +41,9 @@ LATER = frozenset(
     }
 )
 """Keys of the format that this version does not act on: refused rather than ignored."""
+
+PLATFORMS = ("linux", "darwin")
+"""What `uname -s` of a target may say, in lower case."""
 
 _PORT = re.compile(r"[a-z][a-z0-9_-]{0,30}")
 _ENV = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -312,19 +316,37 @@ def _file_problems(files: FilesSpec) -> Iterator[tuple[str, str]]:
             if isinstance(entry, str) and name == "symlink":
                 if re.search(r"[*?\[]", entry):
                     yield path, f"{entry!r} is a pattern: a symlink is for one path"
-                if not is_inside(entry.strip("/")):
-                    yield path, f"{entry!r} leaves the repo or is git's own"
+                problem = place_problem(entry.strip("/"))
+                if problem:
+                    yield path, f"{entry!r} {problem}"
             elif not isinstance(entry, str):
                 yield from _place_problems(path, entry)
+                yield from _when_problems(path, entry.when)
                 mode = "" if isinstance(entry, Symlink) else entry.mode
                 if mode and not _MODE.fullmatch(mode):
                     yield path, f'{mode!r} is no file mode: use one such as "0600"'
     for index, item in enumerate(files.required):
-        if not is_inside(item):
-            yield f"$.files.required[{index}]", f"{item!r} leaves the repo or is git's own"
+        path = f"$.files.required[{index}]"
+        if re.search(r"[*?\[]", item):
+            yield path, f"{item!r} is a pattern: each of files.required is one path"
+        yield from _inside_problems(path, item)
     for index, item in enumerate(files.lists):
-        if not is_inside(item):
-            yield f"$.files.from[{index}]", f"{item!r} leaves the repo or is git's own"
+        yield from _inside_problems(f"$.files.from[{index}]", item)
+
+
+def _inside_problems(path: str, place: str) -> Iterator[tuple[str, str]]:
+    problem = place_problem(place)
+    if problem:
+        yield path, f"{place!r} {problem}"
+
+
+def _when_problems(path: str, when: When) -> Iterator[tuple[str, str]]:
+    name = when.platform
+    if name and name not in PLATFORMS:
+        near = "darwin" if re.match(r"mac|os-?x|apple", name.lower()) else ""
+        found = [near] if near else difflib.get_close_matches(name.lower(), PLATFORMS, 1)
+        hint = f"; did you mean {found[0]!r}?" if found else ""
+        yield path, f"when.platform: {name!r} is none of {', '.join(PLATFORMS)}{hint}"
 
 
 def _place_problems(path: str, entry: Copy | Symlink | Template) -> Iterator[tuple[str, str]]:
@@ -337,8 +359,7 @@ def _place_problems(path: str, entry: Copy | Symlink | Template) -> Iterator[tup
             yield path, "it needs a dest"
             return
     for place in places:
-        if not is_inside(place):
-            yield path, f"{place!r} leaves the repo or is git's own"
+        yield from _inside_problems(path, place)
 
 
 def _secret_problems(secrets: dict[str, Secret]) -> Iterator[tuple[str, str]]:

@@ -429,6 +429,24 @@ def is_inside(path: str) -> bool:
     )
 
 
+def place_problem(path: str) -> str:
+    """Why `is_inside` doesn't hold, for the end of a sentence; '' if it does."""
+    if is_inside(path):
+        return ""
+    parts = _UNSEEN.sub("", path).split("/")
+    if not path:
+        return "is no path"
+    if re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", path):
+        return "has a control character or a backslash, which a path here cannot have"
+    if path.startswith("/") or any(
+        part == ".." or part.lower().rstrip(". ") == ".git" for part in parts
+    ):
+        return "leaves the repo or is git's own"
+    if any(part in ("", ".") for part in parts):
+        return "is to be written without `./`, `//` and a slash at its end"
+    return "is Mooring's own"
+
+
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 

@@ -182,17 +182,25 @@ def test_an_override_of_the_session(person: Person, main: Path) -> None:
     assert (other / ".env").read_text() == "FROM=.env\n"
 
 
-@pytest.mark.parametrize("dest", ["../x", "/tmp/x", ".git/hooks/x", ".GIT/x", ".mooring/x", "a\nb"])
+@pytest.mark.parametrize(
+    ("dest", "why"),
+    [
+        *((dest, "leaves the repo or is git's own") for dest in ("../x", "/tmp/x")),
+        *((dest, "leaves the repo or is git's own") for dest in (".git/hooks/x", ".GIT/x")),
+        (".mooring/x", "is Mooring's own"),
+        ("a\nb", "has a control character"),
+    ],
+)
 @pytest.mark.parametrize("action", ["copy", "symlink"])
 def test_no_destination_leaves_the_worktree(
-    person: Person, repo: Path, action: str, dest: str
+    person: Person, repo: Path, action: str, dest: str, why: str
 ) -> None:
     entry: dict[str, Any] = {action: [{"src": ".env.local", "dest": dest}]}
     (repo / "mooring.yaml").write_text(json.dumps({"files": entry}))
     done = person.mooring("new", "fix-login", cwd=repo, check=False)
     assert done.returncode == 1
     assert "mooring.yaml line 1" in done.stderr
-    assert "leaves the repo or is git's own" in done.stderr
+    assert why in done.stderr
     assert rows(person) == []
 
 

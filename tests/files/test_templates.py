@@ -366,7 +366,7 @@ def test_a_source_behind_a_symlink_is_none(person: Person, shop: Path, part: str
         ("a/../../x", "", "leaves the repo or is git's own"),
         (".git/hooks/pre-commit", "", "leaves the repo or is git's own"),
         (".GIT/config", "", "leaves the repo or is git's own"),
-        ("a\nb", "", "leaves the repo or is git's own"),
+        ("a\nb", "", "has a control character"),
         ("app", "", "the repo tracks it"),
         ("link/x", "", "link is a file or a symlink that the repo tracks"),
         ("README.md/x", "", "README.md is a file or a symlink that the repo tracks"),

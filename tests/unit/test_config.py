@@ -138,7 +138,7 @@ def test_a_file_is_a_map(text: str) -> None:
         ("files:\n  copy:\n    - {src: /etc/passwd}\n", 3, "leaves the repo"),
         ("files:\n  copy:\n    - {src: a, dest: ../b}\n", 3, "leaves the repo"),
         ("files:\n  copy:\n    - {src: a, dest: .git/config}\n", 3, "git's own"),
-        ("files:\n  copy:\n    - {src: a, dest: .mooring/session}\n", 3, "git's own"),
+        ("files:\n  copy:\n    - {src: a, dest: .mooring/session}\n", 3, "Mooring's own"),
         ("files:\n  copy:\n    - {src: a, mode: '0999'}\n", 3, "file mode"),
         ("files:\n  copy:\n    - {src: a, mode: rw}\n", 3, "file mode"),
         ("files:\n  copy:\n    - {src: a, mode: '4755'}\n", 3, "file mode"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mooring.config import parse
@@ -65,3 +67,45 @@ def test_no_mode(mode: str) -> None:
 def test_a_number_that_yaml_reads_in_another_way() -> None:
     said = refusal("setup:\n  - run: 'true'\n    timeout: 0600\n")
     assert said.startswith("Cannot read mooring.yaml line 3: 0600 is no number")
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("x/", "is to be written without"),
+        ("./", "is to be written without"),
+        ("./x", "is to be written without"),
+        ("a//b", "is to be written without"),
+        ("a\nb", "has a control character or a backslash"),
+        ("a\tb", "has a control character or a backslash"),
+        ("a\\b", "has a control character or a backslash"),
+        (".mooring", "is Mooring's own"),
+        (".Mooring/x", "is Mooring's own"),
+        ("x.mooring-new", "is Mooring's own"),
+        ("../x", "leaves the repo or is git's own"),
+        ("/x", "leaves the repo or is git's own"),
+        ("a/.GIT/x", "leaves the repo or is git's own"),
+        ("", "is no path"),
+    ],
+)
+def test_why_a_path_is_refused(place: str, why: str) -> None:
+    for files in ({"copy": [{"src": place}]}, {"required": [place]}, {"from": [place]}):
+        assert f": {place!r} {why}" in refusal(json.dumps({"files": files}))
+
+
+@pytest.mark.parametrize(
+    ("platform", "near"),
+    [("macos", "darwin"), ("Darwin", "darwin"), ("OSX", "darwin"), ("lnux", "linux"), ("bsd", "")],
+)
+def test_a_platform_that_there_is_not(platform: str, near: str) -> None:
+    rule = f"{{src: a, when: {{platform: {platform}}}}}"
+    said = refusal(f"files:\n  symlink:\n    - {rule}\n")
+    assert "line 3: when.platform: " in said
+    assert f"{platform!r} is none of linux, darwin" in said
+    assert said.endswith(f"; did you mean {near!r}?" if near else "darwin")
+
+
+@pytest.mark.parametrize("name", [".env*", "a?", "[ab]"])
+def test_what_is_required_is_no_pattern(name: str) -> None:
+    said = refusal(f"files:\n  required:\n    - '{name}'\n")
+    assert f"line 3: {name!r} is a pattern: each of files.required is one path" in said
