@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from .errors import Kind, MooringError, command
+from .settings import keys
 
 if TYPE_CHECKING:
     from .model import Request
@@ -44,10 +45,20 @@ def refusal(request: Request, changed: bool) -> MooringError:
     again = " any more: it has changed since" if changed else ""
     what = "the templates, secrets and commands of its repo are not approved"
     return MooringError(
-        f"Cannot provision {request.topic!r}: {what}{again}",
-        command("mooring", "trust", *request.words, note="shows them, and asks"),
-        kind=Kind.NOT_APPROVED,
+        f"Cannot provision {request.topic!r}: {what}{again}", _way(request), kind=Kind.NOT_APPROVED
     )
+
+
+def _way(request: Request) -> str:
+    """How to approve it. What `--set` says of files is recorded by the run that is refused."""
+    given = [
+        *(word for said in request.set for word in ("--set", said)),
+        *(word for key in request.unset for word in ("--unset", key)),
+    ]
+    if any(key.split(".")[0] in ("files", "base") for key in keys((*request.set, *request.unset))):
+        words = (*request.words, *given, "--trust")
+        return command("mooring", "new", *words, note="approves them with these settings, unseen")
+    return command("mooring", "trust", *request.words, note="shows them, and asks")
 
 
 def _sections(spec: Spec, texts: Mapping[str, bytes]) -> Iterator[str]:

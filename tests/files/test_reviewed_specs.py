@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,14 @@ def test_what_a_tracked_file_would_be_put_over_is_named(person: Person, repo: Pa
     assert "Cannot copy cfg.dev to cfg (mooring.yaml: files.copy[0]): the repo tracks it" in (
         done.stderr
     )
+
+
+def test_what_a_setting_makes_to_be_approved_can_be(person: Person, repo: Path) -> None:
+    commit(person, repo, {"t.j2": "A=1\n"})
+    told = "files.template=[{src: t.j2, dest: .env.t}]"
+    done = person.mooring("new", "fix-login", "--set", told, cwd=repo, check=False)
+    assert done.returncode == 4
+    words = ("mooring", "new", "fix-login", "--set", told, "--trust")
+    assert f"hint: {shlex.join(words)}    # approves them" in done.stderr
+    place = made(person, *words[2:], cwd=repo)
+    assert (place / ".env.t").read_text() == "A=1\n"
