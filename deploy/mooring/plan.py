@@ -196,7 +196,7 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         watched=spec.watched,
         files=choice.placed,
         setup=_steps(spec, frozenset() if not present else observed.files.setup),
-        required=missing(spec, observed),
+        required=_required(spec, observed, choice.notes),
         changes=tuple(_changes(request, choice.placed, observed)),
         envrc=envrc,
         context=place(CONTEXT, observed, taken),
@@ -225,6 +225,17 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
         ),
         rebuilds=not present and bool(observed.record) and request.needs.resumes,
     )
+
+
+def _required(spec: Spec, observed: Observed, notes: tuple[str, ...]) -> dict[str, str]:
+    """Required paths that aren't there yet, each also with what a note says of its source."""
+    said = missing(spec, observed)
+    for path, why in said.items():
+        sources = {path, *(rule.src for rule in spec.rules if rule.dest == path)}
+        starts = tuple(f"not {done}: {src} (" for done in ("copied", "linked") for src in sources)
+        lines = [note.split("\n")[0] for note in notes if note.startswith(starts)]
+        said[path] = "; ".join([why, *lines])
+    return said
 
 
 def _changes(request: Request, placed: Iterable[Placed], observed: Observed) -> Iterator[str]:
