@@ -148,3 +148,24 @@ def test_what_a_setting_makes_to_be_approved_can_be(person: Person, repo: Path) 
     assert f"hint: {shlex.join(words)}    # approves them" in done.stderr
     place = made(person, *words[2:], cwd=repo)
     assert (place / ".env.t").read_text() == "A=1\n"
+
+
+def test_why_a_required_file_is_not_brought(person: Person, repo: Path) -> None:
+    (repo / "mooring.yaml").write_text(spec(copy=["cfg"], required=["cfg"]))
+    (repo / "cfg").write_text("x\n")
+    done = person.mooring("new", "fix-login", cwd=repo, check=False)
+    assert done.returncode == 1
+    assert f"looks for {repo}/cfg; not copied: cfg (git would show it)" in done.stderr
+
+
+def test_templates_in_directories_below_are_named(person: Person, repo: Path) -> None:
+    names = ("a.template", "sub/b.template", "sub/deep/c.template", "none/x")
+    commit(person, repo, {f"conf/{name}": "A=1\n" for name in names})
+    done = person.mooring("files", "import", "conf", "--json", cwd=repo)
+    assert json.loads(done.stdout) == {
+        "files": {"template": [{"src": "conf/a.template", "dest": "a"}]},
+        "notes": [
+            "left out: templates in sub/ (import that directory itself)",
+            "left out: templates in sub/deep/ (import that directory itself)",
+        ],
+    }

@@ -109,3 +109,9 @@ def test_a_platform_that_there_is_not(platform: str, near: str) -> None:
 def test_what_is_required_is_no_pattern(name: str) -> None:
     said = refusal(f"files:\n  required:\n    - '{name}'\n")
     assert f"line 3: {name!r} is a pattern: each of files.required is one path" in said
+
+
+@pytest.mark.parametrize("line", ["COPY:a:b", "Copy:a"])
+def test_an_action_in_other_letters(line: str) -> None:
+    with pytest.raises(MooringError, match=r"Cannot read list line 2: '[A-Za-z]+' is none of copy"):
+        read("list", f"# ours\n{line}\n".encode())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import msgspec
 
 from ..claude import safely
 from ..errors import MooringError
@@ -35,4 +38,17 @@ def _directory(path: Path, checkout: Path) -> Listed:
             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
     except OSError as error:
         raise MooringError(f"Cannot read {path}: {error.strerror}") from None
-    return of_templates("" if inside == "." else inside, names)
+    listed = of_templates("" if inside == "." else inside, names)
+    below = (
+        f"left out: templates in {ascii(place)[1:-1]} (import that directory itself)"
+        for place in _below(path)
+    )
+    return msgspec.structs.replace(listed, notes=(*listed.notes, *below))
+
+
+def _below(path: Path) -> Iterator[str]:
+    """The directories below one that have templates."""
+    for place, directories, names in os.walk(path):
+        directories[:] = sorted(name for name in directories if name != ".git")
+        if place != str(path) and any(name.endswith(".template") for name in names):
+            yield f"{os.path.relpath(place, path)}/"

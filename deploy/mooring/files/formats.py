@@ -138,7 +138,7 @@ def _first(lines: Lines) -> str:
 
 
 def _reader(name: str, lines: Lines) -> Callable[[str], Iterator[tuple[str, Entry]]]:
-    if re.match(r"[a-z]{2,}:\S", _first(lines)):
+    if re.match(r"[A-Za-z]{2,}:\S", _first(lines)):
         return _action_line
     if re.search(r"(include|ignore)$", name):
         return _pattern_line
