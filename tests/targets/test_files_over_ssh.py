@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,11 +86,14 @@ def fill(place: Path, count: int) -> dict[str, str]:
         file = place / f"f{number}.conf"
         file.write_text(f"{number}\n")
         file.chmod((0o600, 0o644, 0o755)[number % 3])
+    place.chmod(0o750)
+    os.utime(place, (1_600_000_000, 1_600_000_000))
     return seen(place)
 
 
 def seen(place: Path) -> dict[str, str]:
-    return {
+    of_all = place.stat()
+    return {".": f"{of_all.st_mode & 0o777:o} {int(of_all.st_mtime)}"} | {
         file.name: f"{file.stat().st_mode & 0o777:o} {file.read_text()}" for file in place.iterdir()
     }
 

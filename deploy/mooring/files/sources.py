@@ -272,18 +272,22 @@ def _copy(path: str, rule: Rule, source: str, observed: Observed) -> Placed:
 
 
 def directories(spec: Spec, items: Iterable[Placed]) -> list[tuple[str, str]]:
-    """The directories that were selected as such, of which only files are placed: (src, dest)."""
+    """The directories that were selected as such, of which only files are placed: (src, dest).
+
+    One of the controller is where it came to with the script: behind `//` and its root.
+    """
     matcher = Matcher(rule for rule in spec.rules if rule.action == "copy" and not rule.dest)
     found: dict[tuple[str, str], None] = {}
     for item in items:
         if item.action != "copy" or item.src.endswith("/"):
             continue
+        root = "//controller/" if item.root == "controller" else ""
         if item.rule.dest and item.src != item.rule.src:
-            found[item.rule.src, item.rule.dest] = None
+            found[root + item.rule.src, item.rule.dest] = None
         elif not item.rule.dest:
             above = accumulate(item.src.split("/")[:-1], lambda path, name: f"{path}/{name}")
             top = next((path for path in above if matcher.of(f"{path}/")), "")
-            found |= {(top, top): None} if top else {}
+            found |= {(root + top, top): None} if top else {}
     return list(found)
 
 

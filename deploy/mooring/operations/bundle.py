@@ -30,10 +30,16 @@ def bundle(workspace: Workspace, items: Iterable[Placed]) -> str:
         return ""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=1) as archive:
+        above: set[str] = set()
         for item in wanted:
             place = {"controller": Path(workspace.observed.files.root), "user": user_directory()}
             path = place[item.root] / item.src
             try:
+                for name in _above(item.src):  # for their modes and times
+                    if item.root == "controller" and name not in above:
+                        above.add(name)
+                        entry = f"{item.root}/{name}"
+                        archive.add(place[item.root] / name, entry, False, filter=_exact(place))
                 archive.add(path, f"{item.root}/{item.src.rstrip('/')}", filter=_exact(place))
             except OSError as error:
                 raise MooringError(f"Cannot read {path}: {error.strerror}") from None
@@ -44,6 +50,12 @@ def bundle(workspace: Workspace, items: Iterable[Placed]) -> str:
                     "have it on the target, and name it with root: target in your config.yaml",
                 )
     return base64.b64encode(stream.getvalue()).decode()
+
+
+def _above(path: str) -> list[str]:
+    """The directories that a path is in, the outermost first."""
+    parts = path.rstrip("/").split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _exact(place: dict[str, Path]) -> Callable[[tarfile.TarInfo], tarfile.TarInfo]:

@@ -254,10 +254,10 @@ def files(workspace: Workspace) -> Iterator[PyinfraCommand]:
     found = [(item, line) for item in plan.files for line in _lines(workspace, item, texts)]
     lines = [line for _, line in found]
     if lines or guarded:
-        spec = workspace.spec
-        lines += [
-            f"dirs\t-\t-\t{src}\t{dest}" for src, dest in sources.directories(spec, plan.files)
-        ]
+        sent = {item.dest for item, _ in found}
+        here = [item for item in plan.files if item.root != "controller" or item.dest in sent]
+        directories = sources.directories(workspace.spec, here)
+        lines += [f"dirs\t-\t-\t{src}\t{dest}" for src, dest in directories]
         names = {
             "checkout": workspace.observed.files.root or plan.checkout,
             "bundle": bundle(workspace, [item for item, _ in found]),
