@@ -137,7 +137,8 @@ def _rendered(plan: Plan, record: Record, rendered: dict[str, str]) -> dict[str,
     """What went into each rendered file that is there, also into those that no rule names now."""
     known = {**record.rendered, **rendered}
     dests = {item.dest for item in plan.files}
-    now = {item.dest: known[item.dest] for item in plan.files if item.dest in known}
+    made = [item for item in plan.files if item.action == "template" or item.source]
+    now = {item.dest: known[item.dest] for item in made if item.dest in known}
     return {dest: found for dest, found in record.rendered.items() if dest not in dests} | now
 
 

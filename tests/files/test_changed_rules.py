@@ -188,3 +188,18 @@ def test_force_leaves_what_the_branch_has(person: Person, repo: Path, action: st
     assert (place / ".env").read_text() == "A=1\n"
     assert (place / "kept.txt").read_text() == "theirs\n"
     assert status(person, place) == ""
+
+
+def test_a_template_that_becomes_a_copy_is_kept_as_one(person: Person, repo: Path) -> None:
+    """If its source is gone, it is the last one: an end names it."""
+    rules(person, repo, template=[{"src": "README.md", "dest": ".env"}])
+    place = made(person, "fix-login", "--trust", cwd=repo)
+    (repo / ".env").write_text("A=1\n")
+    rules(person, repo, copy=[".env"])
+    made(person, "fix-login", cwd=repo)
+    assert (place / ".env").read_text() == "A=1\n"
+    (repo / ".env").unlink()
+    done = person.mooring("end", "fix-login", cwd=repo, check=False)
+    assert done.returncode == 1
+    assert "ignored: .env" in done.stderr
+    assert (place / ".env").read_text() == "A=1\n"
