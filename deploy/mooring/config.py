@@ -31,7 +31,8 @@ from .document import (
 )
 from .errors import MooringError
 from .model import AGENT, FILTER
-from .spec import MAX_BYTES, Layers, is_inside, pattern_problem, place_problem
+from .paths import is_inside, pattern_problem, place_problem
+from .spec import MAX_BYTES, Layers
 
 LATER = frozenset(
     {

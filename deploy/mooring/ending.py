@@ -10,9 +10,9 @@ from .facts.workspace import Observed
 from .files.rules import known, state
 from .loss import losses
 from .model import Record, Request
+from .paths import NEW
 from .saves import saves
 from .selection import CONTEXT
-from .spec import NEW
 
 SHOWN = 20
 KEPT = (CONTEXT[0], hooks.SETTINGS)

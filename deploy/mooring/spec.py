@@ -15,6 +15,7 @@ import msgspec
 
 from .document import AgentSpec, Command, File, FilesSpec, GitSpec, Secret, Symlink, Template, When
 from .errors import MooringError
+from .paths import ends_escaping, is_inside, pattern_problem
 
 MAX_BYTES = 1048576
 DISPOSABLE = (
@@ -383,68 +384,7 @@ def _pattern_lines(include: bytes) -> Iterator[str]:
 def _trimmed(line: str) -> str:
     """A line without what stands behind its pattern; a space behind a backslash is a part of it."""
     pattern = line.rstrip()
-    return f"{pattern} " if _ends_escaping(pattern) and line != pattern else pattern
-
-
-def _ends_escaping(pattern: str) -> bool:
-    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
-
-
-def pattern_problem(pattern: str) -> str:
-    """Why a pattern selects nothing by gitignore(5), for the end of a sentence; '' if it may."""
-    if _ends_escaping(pattern):
-        return "ends with a backslash, which has nothing to escape"
-    if pattern == "!":
-        return "is no pattern"
-    if re.search(r"\[[^/]*-", pattern):  # seldom enough to ask who matches in the end
-        from pathspec import GitIgnoreSpec
-
-        try:
-            GitIgnoreSpec.from_lines([pattern])
-        except (ValueError, re.error):
-            return "has a range of characters whose end is before its beginning"
-    return ""
-
-
-NEW = ".mooring-new"
-"""Behind the name of a file that somebody edited: what its source has become since."""
-_UNSEEN = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
-"""What HFS+ leaves out of a name (git's is_hfs_dotgit)."""
-
-
-def is_inside(path: str) -> bool:
-    """Whether a relative path stays inside the worktree and out of `.git` and `.mooring`.
-
-    So it does on every file system, whatever that makes of the case of letters.
-    """
-    parts = _UNSEEN.sub("", path).split("/")
-    return bool(
-        path
-        and not path.startswith("/")
-        and not re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", path)
-        and not any(part in ("", ".", "..") for part in parts)
-        and not any(part.lower().rstrip(". ") == ".git" for part in parts)
-        and not parts[-1].endswith(NEW)
-        and parts[0].lower().rstrip(". ") != ".mooring"
-    )
-
-
-def place_problem(path: str) -> str:
-    """Why `is_inside` doesn't hold, for the end of a sentence; '' if it does."""
-    if is_inside(path):
-        return ""
-    parts = _UNSEEN.sub("", path).split("/")
-    if not path:
-        return "is no path"
-    if re.search(r"[\x00-\x1f\x7f\\\ud800-\udfff]", path):
-        return "has a control character or a backslash, which a path here cannot have"
-    if path.startswith("/") or any(
-        part == ".." or part.lower().rstrip(". ") == ".git" for part in parts
-    ):
-        return "leaves the repo or is git's own"
-    if any(part in ("", ".") for part in parts):
-        return "is to be written without `./`, `//` and a slash at its end"
-    return "is Mooring's own"
+    return f"{pattern} " if ends_escaping(pattern) and line != pattern else pattern
 
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")

@@ -12,7 +12,8 @@ from pathspec import GitIgnoreSpec
 
 from mooring.config import parse
 from mooring.files.categories import CATEGORIES, LARGE, MANY, Found, compiled, kind, proposed, unit
-from mooring.spec import Layers, is_inside, merge
+from mooring.paths import is_inside
+from mooring.spec import Layers, merge
 
 
 def entry(path: str, spec: str = "", **found: Any) -> Any:

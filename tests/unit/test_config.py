@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mooring.config import LATER, load_user, parse
 from mooring.document import File
 from mooring.errors import MooringError
-from mooring.spec import MAX_BYTES, Layers, is_inside, merge, render
+from mooring.paths import is_inside
+from mooring.spec import MAX_BYTES, Layers, merge, render
 
 
 def refusal(text: str | bytes, name: str = "mooring.yaml") -> str:

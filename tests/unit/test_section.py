@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mooring.config import parse
 from mooring.errors import MooringError
 from mooring.files.section import Entries, added, rendered
-from mooring.spec import is_inside
+from mooring.paths import is_inside
 
 NEW: Entries = {"copy": ["/.env", {"src": "a b", "mode": "0600"}], "skip": ["*.log"]}
 NAMES = st.text(

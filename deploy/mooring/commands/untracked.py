@@ -18,7 +18,7 @@ from ..claude import safely
 from ..errors import MooringError
 from ..files.categories import LARGE, MANY, Found, kind, unit, wants_content
 from ..files.secretish import LIMIT, found
-from ..spec import is_inside
+from ..paths import is_inside
 
 Report = Callable[[str], None]
 PATIENCE = 0.5

@@ -14,7 +14,8 @@ import msgspec
 
 from ..config import checked, plain_yaml
 from ..errors import MooringError
-from ..spec import MAX_BYTES, Layers, is_inside, pattern_problem
+from ..paths import is_inside, pattern_problem
+from ..spec import MAX_BYTES, Layers
 
 Entry = str | dict[str, Any]
 Lines = list[str]

@@ -15,7 +15,8 @@ import msgspec
 
 from ..errors import MooringError, command
 from ..model import Record
-from ..spec import NEW, Rule, Spec
+from ..paths import NEW
+from ..spec import Rule, Spec
 from .sources import ELSEWHERE, Matcher, Placed, found, rights
 
 if TYPE_CHECKING:

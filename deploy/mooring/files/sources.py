@@ -16,8 +16,9 @@ from ..claude import hooks
 from ..environment import context, context_names
 from ..errors import MooringError, command
 from ..model import Record, State
+from ..paths import is_inside
 from ..selection import owns_settings
-from ..spec import Rule, Spec, is_inside
+from ..spec import Rule, Spec
 from . import templates
 
 if TYPE_CHECKING:

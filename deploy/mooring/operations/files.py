@@ -12,7 +12,7 @@ from ..files import guard, rules, secretish, sources
 from ..files.rules import is_at_or_below, state
 from ..files.sources import Placed
 from ..handle import Workspace, text_sum
-from ..spec import NEW
+from ..paths import NEW
 from .bundle import BUNDLED, bundle
 from .guard import HASHES
 from .identity import outdated
