@@ -153,7 +153,7 @@ def test_a_template_that_no_rule_names_any_more_goes_at_the_end(person: Person, 
     assert (place / ".env").exists()
     person.mooring("end", "fix-login", cwd=repo)
     assert not place.exists()
-    assert ".env" not in dict(records(person.home)[0]["files"])  # type: ignore[call-overload]
+    assert ".env" not in dict(records(person.home)[0]["files"])
 
 
 @pytest.mark.parametrize("name", [".claude", ".claude/settings.local.json"])

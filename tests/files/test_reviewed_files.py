@@ -194,7 +194,7 @@ def test_a_value_that_becomes_a_secret_closes_its_file(person: Person, repo: Pat
     document = {"files": {"template": [{"src": "t.j2", "dest": ".env"}]}, "env": {"TOK": "same"}}
     commit(person, repo, {"mooring.yaml": json.dumps(document), "t.j2": "T={{ TOK }}\n"})
     place = made(person, "fix-login", "--trust", cwd=repo)
-    document = {**document, "env": {}, "secrets": {"TOK": {"file": str(key)}}}  # type: ignore[dict-item]
+    document = {**document, "env": {}, "secrets": {"TOK": {"file": str(key)}}}
     (repo / "mooring.yaml").write_text(json.dumps(document))
     made(person, "fix-login", "--trust", cwd=repo)
     assert (place / ".env").stat().st_mode & 0o777 == 0o600

@@ -24,7 +24,7 @@ def test_once_each_in_the_environment_of_the_workspace(person: Person, repo: Pat
     assert rows(person) == []
     place = made(person, "fix-login", "--trust", cwd=repo)
     (record,) = records(person.home)
-    port = record["ports"]["PORT"]  # type: ignore[index]
+    port = record["ports"]["PORT"]
     assert (place / "out.log").read_text() == f"fix-login {port} m {place}\n"
     assert "GIT_OPTIONAL_LOCKS" not in (place / "env.log").read_text()
     assert "unchanged" in person.mooring("new", "fix-login", cwd=repo).stderr

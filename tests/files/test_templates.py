@@ -191,7 +191,7 @@ def test_a_run_that_failed_later_goes_on_with_what_it_rendered(person: Person, s
 def test_the_end_forgets_what_was_rendered(person: Person, main: Path) -> None:
     place = made(person, "fix-login", cwd=main)
     (record,) = records(person.home)
-    assert list(record["rendered"]) == [".env"]  # type: ignore[call-overload]
+    assert list(record["rendered"]) == [".env"]
     person.mooring("end", "fix-login", cwd=main)
     assert not place.exists()
     (record,) = records(person.home)

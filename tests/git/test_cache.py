@@ -152,7 +152,7 @@ def test_the_spec_of_a_url_is_that_of_its_base(person: Person, repo: Path, origi
     person.git("push", "origin", "main", cwd=repo)
     made(person, "x", "--repo", origin, cwd=person.home)
     (row,) = rows(person)
-    assert list(row["ports"]) == ["PORT", "PORT_WEB"]  # type: ignore[call-overload]
+    assert list(row["ports"]) == ["PORT", "PORT_WEB"]
 
 
 def test_base_of_a_path_is_its_local_branch_first(person: Person, repo: Path, origin: str) -> None:

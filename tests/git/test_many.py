@@ -37,7 +37,7 @@ def assert_sound(person: Person, repo: Path) -> None:
 
 def ports(person: Person) -> list[int]:
     """Every port of the index."""
-    return [port for row in rows(person) for port in dict(row["ports"]).values()]  # type: ignore[call-overload]
+    return [port for row in rows(person) for port in dict(row["ports"]).values()]
 
 
 def test_one_topic(person: Person, repo: Path) -> None:

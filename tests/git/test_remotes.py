@@ -446,7 +446,7 @@ def test_the_spec_of_a_partial_clone(person: Person, repo: Path, bare: Path, url
     person.git("push", "--quiet", bare, "main", cwd=repo)
     made(person, "fix-login", url, "--agent", "bot", "--filter", "blob:none")
     (row,) = rows(person)
-    assert list(row["ports"]) == ["PORT", "PORT_WEB"]  # type: ignore[call-overload]
+    assert list(row["ports"]) == ["PORT", "PORT_WEB"]
 
 
 @pytest.mark.usefixtures("secret")

@@ -219,7 +219,7 @@ def assert_whole(place: Place) -> None:
         assert (where / ".envrc").is_file()
         assert (where / ".env.local").is_file() == (not place.words)
     assert not any(Path(str(found[topic]["worktree"])).exists() for topic in ENDS)
-    ports = [port for topic in TOPICS for port in dict(found[topic]["ports"]).values()]  # type: ignore[call-overload]
+    ports = [port for topic in TOPICS for port in dict(found[topic]["ports"]).values()]
     assert len(set(ports)) == len(ports) == 2 * len(TOPICS)
     for topic in (*DISTINCT, *FETCHES):
         assert found[topic]["commit"] == head(person, Path(str(found[topic]["worktree"])))

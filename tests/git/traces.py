@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from tests.support import Person
 
@@ -75,20 +76,20 @@ def _is_leftover(path: Path) -> bool:
     )
 
 
-def records(home: Path) -> list[dict[str, object]]:
+def records(home: Path) -> list[dict[str, Any]]:
     """Every record of the root in that HOME."""
     files = sorted((home / ROOT / "records").glob("*/*/*.json"))
     return [json.loads(path.read_text()) for path in files]
 
 
-def live(home: Path) -> list[dict[str, object]]:
+def live(home: Path) -> list[dict[str, Any]]:
     """The records of workspaces that have not ended."""
     return [record for record in records(home) if record["state"] != "ended"]
 
 
-def rows(person: Person) -> list[dict[str, object]]:
+def rows(person: Person) -> list[dict[str, Any]]:
     """The index: `mooring list --all --json`."""
-    found: list[dict[str, object]] = json.loads(person.mooring("list", "--all", "--json").stdout)
+    found: list[dict[str, Any]] = json.loads(person.mooring("list", "--all", "--json").stdout)
     return found
 
 
