@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .model import Request
     from .spec import Spec
 
-NEEDS_IT = ("secrets", "setup")
+NEEDS_IT = ("secrets", "setup", "container")
 """Keys that stop a run until they are approved; without the others it goes on."""
 
 
@@ -32,7 +32,8 @@ def text(spec: Spec, texts: Mapping[str, bytes]) -> str:
 
 def stops(spec: Spec) -> bool:
     """Whether a run has to wait for an approval."""
-    return any(name in spec.to_approve for name in NEEDS_IT) or any(_templates(spec))
+    named = any(name in spec.to_approve for name in NEEDS_IT)
+    return named or bool(spec.dockerfile) or any(_templates(spec))
 
 
 def digest(text: str) -> str:
@@ -65,11 +66,15 @@ def _sections(spec: Spec, texts: Mapping[str, bytes]) -> Iterator[str]:
     for name, value in spec.to_approve.items():
         shown = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
         yield f"== mooring.yaml: {name}\n{shown}\n\n"
+    if spec.dockerfile:
+        yield f"== {spec.dockerfile}\n{_body(texts.get(spec.dockerfile))}\n"
     for src, dests in sorted(_templates_by_source(spec).items()):
-        found = texts.get(src)
-        body = "(it is not there)\n" if found is None else found.decode("utf-8", "surrogateescape")
-        end = "" if body.endswith("\n") else "\n(no newline at its end)\n"
-        yield f"== {src}, a template for {', '.join(sorted(dests))}\n{body}{end}\n"
+        yield f"== {src}, a template for {', '.join(sorted(dests))}\n{_body(texts.get(src))}\n"
+
+
+def _body(found: bytes | None) -> str:
+    body = "(it is not there)\n" if found is None else found.decode("utf-8", "surrogateescape")
+    return body if body.endswith("\n") else f"{body}\n(no newline at its end)\n"
 
 
 def _templates_by_source(spec: Spec) -> dict[str, set[str]]:

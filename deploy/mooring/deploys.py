@@ -21,6 +21,7 @@ from .model import request
 from .operations.cache import cache
 from .operations.caches import tended, verdict
 from .operations.claim import claim, released
+from .operations.container import container, container_removed
 from .operations.envrc import envrc
 from .operations.files import files
 from .operations.identity import identity
@@ -37,10 +38,11 @@ PROVISION = (
     ("Identity", identity),
     ("Files", files),
     ("Envrc", envrc),
+    ("Container", container),
     ("Setup", setup),
     ("Session", session),
 )
-RETIRE = (("Worktree", removed), ("Record", released))
+RETIRE = (("Container", container_removed), ("Worktree", removed), ("Record", released))
 
 
 @deploy("Workspace")

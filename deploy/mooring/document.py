@@ -16,7 +16,7 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ci: bool | None = None
     """Whether `$CI` is set where the command runs."""
     container: bool | None = None
-    """Whether the workspace is in a container, which none of this version is."""
+    """Whether the workspace has a container."""
 
 
 class Copy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,9 +79,55 @@ class FilesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClaudeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Arguments that every start of Claude gets."""
+    """Arguments that every start of Claude gets, and what a container has of it."""
 
     args: list[str] = []
+    share: Literal["", "all", "workspace", "none"] = ""
+    """What of the session store a container sees (see claude.mounts); '' is `all`."""
+    provide: Literal["", "image", "host"] = ""
+    """Whose program it is in a container: the image's own or the host's. '' is the host's, where
+    there is one that can be mounted."""
+
+
+class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An image that is built from the worktree, as ``docker build`` takes it."""
+
+    context: str = "."
+    """A directory of the repo."""
+    dockerfile: str = "Dockerfile"
+    """A file of the repo."""
+
+
+class Mount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A directory or file of the target in the container."""
+
+    src: str
+    """An absolute path on the target."""
+    dest: str = ""
+    """Where it is in the container; '' for the same path."""
+    mode: Literal["ro", "rw"] = "ro"
+
+
+class Container(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The container of a workspace, from an image or from a build."""
+
+    image: str = ""
+    build: Build | None = None
+    network: str = ""
+    """As ``docker create --network`` takes it; '' for Docker's own bridge."""
+    env: list[str] = []
+    """Names of variables whose values are passed in whenever something is started there."""
+    mounts: list[Mount] = []
+    ports: list[str] = []
+    """Which of the workspace's ports are published on 127.0.0.1: `PORT`, `PORT_WEB`."""
+    user: str = ""
+    """As ``docker create --user`` takes it; '' for the uid and gid of the target's user."""
+    memory: str = ""
+    """As ``docker create --memory`` takes it: `2g`."""
+    cpus: str | int | float = ""
+    """As ``docker create --cpus`` takes it: `1.5`."""
+    command: str = ""
+    """What keeps it running, as sh(1) reads it; '' for something that only waits."""
 
 
 class CacheSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -156,6 +202,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secrets: dict[str, Secret] = {}
     setup: list[str | Command] = []
     claude: ClaudeSpec = ClaudeSpec()
+    container: Container | None = None
     cache: CacheSpec = CacheSpec()
     checkout: CheckoutSpec = CheckoutSpec()
     git: GitSpec = GitSpec()

@@ -77,6 +77,18 @@ class Named(Protocol):
     def env(self) -> Mapping[str, str]:
         """Variables that a person approved or set."""
 
+    @property
+    def container(self) -> str:
+        """The name of the container, or ''."""
+
+    @property
+    def store(self) -> str:
+        """The session store, or '' for that of the target's user."""
+
+    @property
+    def passes(self) -> Sequence[str]:
+        """Names of variables that are passed into the container."""
+
 
 def fixed(workspace: Named) -> dict[str, str]:
     """The names every workspace has, but for the session's; an empty value means: unset."""

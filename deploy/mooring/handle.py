@@ -281,7 +281,8 @@ class Workspace:
         key = Key(plan.repo, plan.agent, plan.topic)
         # What happened before doesn't count, by the clock of the target, which wrote it.
         since = self.registry.newest(self.observed.target.id, key)
-        return records.wanted(plan, self.record, self.commit, now, who(), self._reserves, since)
+        known = self.record, self.commit, now, who(), self._reserves, since
+        return records.wanted(plan, *known, fresh=self._fresh)
 
     @property
     def unclaimed(self) -> bool:

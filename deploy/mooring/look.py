@@ -8,7 +8,7 @@ from hashlib import sha256
 import msgspec
 from pyinfra.api.host import Host
 
-from . import config, generate, settings
+from . import config, container, generate, settings
 from .claude.transcripts import slug
 from .errors import MooringError, command
 from .facts import workspace as facts
@@ -70,7 +70,15 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             identity, place = observed.repo.identity, controller.here()
             seen = place and controller.look(identity, spec.patterns, spec.watched, place)
             found = controller.joined(found, seen) if seen else found
-        return msgspec.structs.replace(observed, files=found)
+        return self._with_image(msgspec.structs.replace(observed, files=found), spec)
+
+    def _with_image(self, observed: Observed, spec: Spec) -> Observed:
+        """The same with the image that the container is to be made from."""
+        image = "" if self.ending else container.image(spec, observed)
+        if not image or image == observed.container.asked:
+            return observed
+        found = facts.parse_container(self._answer(facts.container_text(image, observed)))
+        return msgspec.structs.replace(observed, container=found)
 
     def approved(self, observed: Observed) -> Spec:
         """The spec where a person has approved what of the repo's could run."""
@@ -134,6 +142,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
             layers = msgspec.structs.replace(
                 self.layers, repo=file, platform=observed.target.platform
             )
+            layers = msgspec.structs.replace(layers, place=self.request.place)
             layers = settings.over_layers(layers, wanted_settings(self.request, observed))
             if not self.ending:
                 layers = formats.with_lists(layers, observed.files.texts)

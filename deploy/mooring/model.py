@@ -93,6 +93,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of the session's own, `key=value` each; they are recorded (see settings.read)."""
     unset: tuple[str, ...] = ()
     """Keys of recorded settings to forget."""
+    place: str = ""
+    """`container` or `host`: where it is to be; '' is in the container, if the spec has one."""
+    recreate: bool = False
+    """Whether to make the container anew, also while Claude is running in it."""
     needs: Needs = Needs.NOTHING
     named_repo: bool = False
     """Whether the person said `--repo`, so that a hint has to say it too."""
@@ -144,6 +148,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the generated files were composed from; '' until the workspace is ready."""
     by: str
     """Who claimed it: user@host of the controller."""
+    container: str = ""
+    """The name of its container, '' where it has none."""
+    image: str = ""
+    """What that is made from, as the spec names it."""
+    store: str = ""
+    """The session store, where it isn't that of the target's user."""
+    passes: list[str] = []
+    """Names of variables that are passed into the container."""
     set: list[str] = []
     """The session's own settings, `key=value` each (see settings.read)."""
     env: dict[str, str] = {}
@@ -312,6 +324,12 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
+def _place(name: str, value: object) -> str:
+    if value not in ("container", "host"):
+        raise usage(f"Cannot use {value!r} as {name}: it must be container or host")
+    return str(value)
+
+
 def _needs(name: str, value: object) -> Needs:
     if value not in set(Needs):
         raise usage(f"Cannot use {value!r} as {name}: it must be one of {', '.join(Needs)}")
@@ -371,6 +389,8 @@ _CHECKS: dict[str, Any] = {
     "force": _flag,
     "refresh": _flag,
     "trust": _flag,
+    "place": _place,
+    "recreate": _flag,
     "needs": _needs,
     "named_repo": _flag,
 }

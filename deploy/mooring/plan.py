@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from . import identity, settings
+from . import container, identity, settings
 from .claude.hooks import SETTINGS
 from .environment import check_env, port_name, template_names
 from .errors import MooringError, command
@@ -93,6 +93,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What of `env` is recorded (see Spec.recorded_env)."""
     git_settings: tuple[tuple[str, str], ...]
     """Of git's config, what the environment has: a credential's helper, the guard's hooks."""
+    container: container.Wanted | None
+    """The container, None for none."""
+    drops_container: bool
+    """Whether one that is there goes: the spec has none any more."""
+    store: str
+    """The session store, where it isn't that of the target's user."""
+    passes: tuple[str, ...]
+    """Names of variables that are passed into the container."""
     guard: str
     """The directory on the target with the hooks that guard commits, '' for none."""
     approves: bool
@@ -175,6 +183,8 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
     guarded = _guard(request, spec, observed, choice.placed)
     rendered = renders(SETTINGS, choice.placed, observed)
     hooked, settings_text, why = hook_settings(observed, not present, rendered)
+    store = record.store if record else ""
+    contained = container.wanted(request, spec, observed, store, guarded)
     return Plan(
         repo=observed.repo.identity,
         source=observed.repo.source,
@@ -215,6 +225,10 @@ def resolve(request: Request, spec: Spec, observed: Observed) -> Plan:
             *identity.settings(spec.git, _remote(request, observed)),
             *(guard.settings(guarded) if guarded else ()),
         ),
+        container=contained,
+        drops_container=_drops(request, observed, contained),
+        store=container.own_store(contained) if contained else store,
+        passes=_passes(request, spec, record),
         guard=guarded,
         approves="env" not in spec.held_back and envrc == ENVRC[0] and not _misread(observed),
         notes=(
@@ -294,6 +308,18 @@ def _start(request: Request, observed: Observed, base: str, branch: str) -> tupl
             command("mooring", "new", *request.words, "--base", "BRANCH"),
         )
     return repo.base_commit, True
+
+
+def _drops(request: Request, observed: Observed, wanted: container.Wanted | None) -> bool:
+    there = observed.record and observed.record.container
+    leaves = request.place == "host" or observed.container.inside
+    return bool(there) and wanted is None and not leaves
+
+
+def _passes(request: Request, spec: Spec, record: Record | None) -> tuple[str, ...]:
+    if request.place == "host" and record:
+        return tuple(record.passes)
+    return tuple(spec.container.env) if spec.container else ()
 
 
 def _guard(request: Request, spec: Spec, observed: Observed, placed: tuple[Placed, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,9 @@ from .plan import Plan
 
 _CLAIMED = (
     "session",
+    "container",
+    "image",
+    "store",
     "set",
     "parent",
     "carry",
@@ -33,6 +37,7 @@ def wanted(
     by: str,
     session: str = "",
     since: int = 0,
+    fresh: str = "",
 ) -> Record:
     """The record this plan claims: the present one brought up to date, or a new one.
 
@@ -40,13 +45,16 @@ def wanted(
     the target's clock, is then of another.
 
     The claim itself puts in the ports and the target's id, under the target's lock. `now` is in
-    seconds since the epoch; `commit` is the one the workspace is at, '' where there is none yet.
+    seconds since the epoch; `commit` is the one the workspace is at, '' where there is none yet;
+    `fresh` tells the name of a new container from others.
     """
     id_, reserved = _reserving(session, old, since)
     live = old if old and old.state is not State.ENDED else None
+    contained = _contained(plan, live, fresh)
     if live and not plan.makes_worktree:
         return msgspec.structs.replace(
             live,
+            **contained,
             session=id_,
             reserved=reserved,
             set=list(plan.set),
@@ -86,7 +94,17 @@ def wanted(
         created=live.created if live else now,
         updated=now,
         by=by,
+        **contained,
     )
+
+
+def _contained(plan: Plan, live: Record | None, fresh: str) -> dict[str, Any]:
+    """The container, as it was named when it was first wanted."""
+    name, image = (live.container, live.image) if live else ("", "")
+    if plan.container:
+        who = plan.topic if plan.agent == "dev" else f"{plan.agent}-{plan.topic}"
+        name, image = name or f"mooring-{who}-{fresh[:8]}", plan.container.image
+    return {"container": name, "image": image, "store": plan.store}
 
 
 def _reserving(session: str, old: Record | None, since: int) -> tuple[str, int]:
@@ -124,6 +142,9 @@ def finished(
         carry="",
         set=list(plan.set),
         env=plan.recorded_env,
+        container="" if plan.drops_container else record.container,
+        image="" if plan.drops_container else record.image,
+        passes=list(plan.passes),
         include=list(plan.include),
         watched=list(plan.watched),
         files={**record.files, **copied},
@@ -155,6 +176,8 @@ def ended(record: Record, session: str, head: str, commit: str, now: int) -> Rec
         state=State.ENDED,
         session=session,
         carry="",
+        container="",
+        image="",
         ports={},
         files={path: sum_ for path, sum_ in record.files.items() if path not in record.rendered},
         rendered={},

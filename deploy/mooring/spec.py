@@ -13,7 +13,18 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from .document import AgentSpec, Command, File, FilesSpec, GitSpec, Secret, Symlink, Template, When
+from .document import (
+    AgentSpec,
+    Command,
+    Container,
+    File,
+    FilesSpec,
+    GitSpec,
+    Secret,
+    Symlink,
+    Template,
+    When,
+)
 from .errors import MooringError
 from .paths import ends_escaping, is_inside, pattern_problem
 
@@ -63,6 +74,8 @@ class Layers(msgspec.Struct, frozen=True):
     ci: bool = False
     approved: bool = False
     """Whether a person has approved what of the repo's could run."""
+    place: str = ""
+    """`host` or `container`, where somebody said which; '' is the container, if there is one."""
 
     def named(self) -> tuple[tuple[str, File], ...]:
         """Each by the name of its file, the strongest last."""
@@ -91,8 +104,13 @@ class Layers(msgspec.Struct, frozen=True):
             when.platform in ("", self.platform)
             and when.agent in ("", self.agent)
             and when.ci in (None, self.ci)
-            and not when.container
+            and when.container in (None, self.contained)
         )
+
+    @property
+    def contained(self) -> bool:
+        """Whether the workspace is to have a container."""
+        return self.place != "host" and any(file.container for _, file in self.named())
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +156,13 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     texts: dict[str, bytes]
     """Templates of the user's own config directory, by path there."""
     setup: tuple[Command, ...]
+    container: Container | None
+    """The container; None for none, and for what of it nobody approved."""
+    to_contain: Container | None
+    """The same with what of it nobody approved yet."""
+    share: str
+    provide: str
+    """How Claude is in a container (see document.ClaudeSpec)."""
     claude_args: list[str]
     ports: tuple[str, ...]
     disposable: tuple[str, ...]
@@ -160,6 +185,12 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """What of the repo's file could run, by key: it needs a person's approval."""
 
     @property
+    def dockerfile(self) -> str:
+        """The file of the repo that the container's image is built from, '' where none is."""
+        build = self.to_contain.build if self.to_contain else None
+        return build.dockerfile if build else ""
+
+    @property
     def watched(self) -> tuple[str, ...]:
         """What the probe says of, or for `text:` says.
 
@@ -168,6 +199,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         brought whole.
         """
         names = [f"text:{path}" for path in self.lists]
+        if self.dockerfile:
+            names += [f"text:{self.dockerfile}"]
         for rule in self.rules:
             if rule.action == "symlink":
                 names += [f"{_kind(rule)}:{rule.src}", f"here:{rule.dest}"]
@@ -209,6 +242,8 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         "secrets": repo.secrets,
         "setup": repo.setup,
         "claude.args": repo.claude.args,
+        "container": repo.container if layers.contained else None,
+        "claude.share": repo.claude.share,
     }
     never = {"git": repo.git != GitSpec(), "agents": repo.agents}
     approved = repo if layers.approved else File()
@@ -227,6 +262,10 @@ def merge(layers: Layers, include: bytes = b"") -> Spec:
         texts=layers.texts,
         secrets={**user.secrets, **repo.secrets, **top.secrets},
         setup=tuple(_commands(layers)),
+        container=_container(user, approved, top) if layers.contained else None,
+        to_contain=_container(user, repo, top) if layers.contained else None,
+        share=top.claude.share or approved.claude.share or user.claude.share or "all",
+        provide=top.claude.provide or approved.claude.provide or user.claude.provide,
         claude_args=[*user.claude.args, *approved.claude.args, *top.claude.args],
         ports=_unique(["", *user.ports, *repo.ports, *top.ports]),
         disposable=_unique([*DISPOSABLE, *user.disposable, *repo.disposable, *top.disposable]),
@@ -256,6 +295,28 @@ def _guards(layers: Layers) -> bool:
     """The session has the last word; else a repo can't take back what its user asks for."""
     said = layers.session.files.guard
     return bool(layers.user.files.guard or layers.repo.files.guard) if said is None else said
+
+
+def _container(*files: File) -> Container | None:
+    found: Container | None = None
+    for file in files:
+        if file.container:
+            found = _contain(found or Container(), file.container)
+    return found
+
+
+def _contain(low: Container, high: Container) -> Container:
+    """Both as one: lists are appended; where the image is from, the higher alone says."""
+    silent = Container()
+    if high.image or high.build:
+        low = msgspec.structs.replace(low, image="", build=None)
+    fields: dict[str, Any] = {
+        name: [*getattr(low, name), *getattr(high, name)]
+        if isinstance(getattr(silent, name), list)
+        else getattr(high, name) or getattr(low, name)
+        for name in silent.__struct_fields__
+    }
+    return Container(**fields)
 
 
 def _commands(layers: Layers) -> Iterator[Command]:
@@ -330,6 +391,8 @@ def over(low: S, high: S) -> S:
 def _both(low: Any, high: Any, silent: Any) -> Any:
     if isinstance(silent, msgspec.Struct):
         return over(low, high)
+    if isinstance(low, Container) and isinstance(high, Container):
+        return _contain(low, high)
     if isinstance(silent, dict):
         return {**low, **high}
     if isinstance(silent, list):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -54,6 +54,13 @@ def parse(text: str | bytes, started: str) -> Live | None:
     since = said.started_at // 1000
     shown = "".join(character if character.isprintable() else "?" for character in said.cwd)
     return Live(said.pid, said.session_id, shown, since if 0 < since < _LATEST else 0)
+
+
+def parse_all(lines: Iterable[str]) -> tuple[Live, ...]:
+    """What pid files say, each behind what `started` is for it, with a space between."""
+    found = (line.partition(" ")[::2] for line in lines)
+    running = (parse(text, began) for began, text in found)
+    return tuple(item for item in running if item)
 
 
 def refusal(session: str, words: tuple[str, ...], by: Live) -> MooringError:

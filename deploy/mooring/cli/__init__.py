@@ -9,7 +9,7 @@ import click
 
 from .. import __version__, ui
 from ..errors import Kind, MooringError
-from . import approvals, caches, files, views, workspaces
+from . import approvals, caches, entering, files, views, workspaces
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -22,9 +22,10 @@ COMMANDS = (
     workspaces.new,
     workspaces.resume,
     workspaces.end,
-    workspaces.run,
-    workspaces.cd,
-    workspaces.attach,
+    entering.run,
+    entering.shell,
+    entering.cd,
+    entering.attach,
     views.status,
     views.list_,
     views.sessions,

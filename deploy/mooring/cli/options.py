@@ -119,6 +119,22 @@ def settings_options(function: F) -> F:
     return _set_option(_unset_option(function))
 
 
+place_option = click.option(
+    "--in",
+    "place",
+    type=click.Choice(["container", "host"]),
+    help="Where. Default: in the container, if there is to be one.",
+)
+_recreate_option = click.option(
+    "--recreate", is_flag=True, help="Make the container anew, even if Claude runs in it."
+)
+
+
+def container_options(function: F) -> F:
+    """--in and --recreate."""
+    return place_option(_recreate_option(function))
+
+
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Say what would be done; change nothing."
 )

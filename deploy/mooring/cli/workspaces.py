@@ -1,4 +1,4 @@
-"""The verbs that make, enter and end workspaces: arguments in, one use case, its answer out."""
+"""The verbs that make and end workspaces: arguments in, one use case, its answer out."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..errors import OccupiedError, usage
 from ..model import check_topic
 from .options import (
     WithArguments,
+    container_options,
     dry_run_option,
     json_option,
     launch_option,
@@ -46,6 +47,7 @@ from .options import (
 @click.option(
     "--force", is_flag=True, help="Replace provisioned files that were edited; a copy is kept."
 )
+@container_options
 @settings_options
 @trust_option
 @prompt_option
@@ -65,6 +67,8 @@ def new(
     left_out: str | None,
     fresh: bool,
     force: bool,
+    place: str | None,
+    recreate: bool,
     settings: tuple[str, ...],
     unset: tuple[str, ...],
     trust: bool,
@@ -82,7 +86,7 @@ def new(
     from ..commands import new as command
     from ..commands import prompt as prompting
 
-    how = _how(launch, arguments, as_json, prompt)
+    how = _how(launch, arguments, as_json, prompt, place)
     registry = open_registry()
     wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
     data = lookup.new_data(registry, wanted)
@@ -91,6 +95,7 @@ def new(
     data |= {"pipeline": lookup.named_pipeline(pipeline)}
     data |= {"fresh": fresh, "prompt": prompting.read(prompt)}
     data |= {"force": force, "trust": trust, "set": settings, "unset": unset}
+    data |= {"place": place, "recreate": recreate}
     if stack:
         data |= command.stacked(registry, wanted, base, ui.narrate)
     if how.starts:
@@ -141,6 +146,7 @@ def _occupied(error: OccupiedError, how: Any, wanted: Any, data: dict[str, Any],
 @click.option(
     "--fork", metavar="NEW-TOPIC", help="Go on in a new workspace, with a copy of what is here."
 )
+@container_options
 @settings_options
 @trust_option
 @prompt_option
@@ -156,6 +162,8 @@ def resume(
     branch: str | None,
     session: str | None,
     fork: str | None,
+    place: str | None,
+    recreate: bool,
     settings: tuple[str, ...],
     unset: tuple[str, ...],
     trust: bool,
@@ -175,7 +183,7 @@ def resume(
     from ..commands import prompt as prompting
     from ..commands import resume as command
 
-    how = _how(launch, arguments, as_json, prompt)
+    how = _how(launch, arguments, as_json, prompt, place)
     registry = open_registry()
     wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
     said = prompting.read(prompt)
@@ -186,22 +194,30 @@ def resume(
         origin = forking.origin(registry, wanted, ui.narrate)
         data = forking.data(registry, origin, fork, settings, unset)
         data |= {"prompt": said, "trust": trust, "needs": "vacancy"}
+        data |= {"place": place, "recreate": recreate}
         made = making.provision(data, ui.narrate, dry=dry_run)
         return _made(made, as_json, how, lambda: forking.start(made, how, origin))
     data = lookup.data_of(registry, wanted)
     data |= {"base": base or data.get("base"), "branch": branch or data.get("branch")}
     data |= {"new_worktree": new_worktree, "prompt": said, "trust": trust}
-    data |= {"set": settings, "unset": unset}
+    data |= {"set": settings, "unset": unset, "place": place, "recreate": recreate}
     if session:
         data["session"] = sessions.resolve(registry, session, str(data["repo"]))
     made = command.rebuild(data, ui.narrate, how, dry=dry_run)
     return _made(made, as_json, how, lambda: command.start(made, how, ui.narrate))
 
 
-def _how(launch: str | None, arguments: tuple[str, ...], as_json: bool, prompt: str | None) -> Any:
+def _how(
+    launch: str | None,
+    arguments: tuple[str, ...],
+    as_json: bool,
+    prompt: str | None,
+    place: str | None,
+) -> Any:
     from ..commands import launch as launching
 
-    return launching.wanted(launch, arguments, json=as_json, piped=prompt == "-", report=ui.narrate)
+    options = {"json": as_json, "piped": prompt == "-", "contained": place == "container"}
+    return launching.wanted(launch, arguments, **options, report=ui.narrate)
 
 
 def _made(made: Any, as_json: bool, how: Any, start: Callable[[], Any]) -> int:
@@ -274,40 +290,3 @@ def _confirm(question: str, yes: bool) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise usage(f"{question}: not without being asked on a terminal", "add: --yes")
     click.confirm(question, abort=True, err=True)
-
-
-@click.command(cls=WithArguments)
-@which
-def run(topic: str | None, agent: str | None, repo: str | None, arguments: tuple[str, ...]) -> int:
-    """Run a command in a workspace's environment: mooring run TOPIC -- CMD."""
-    from ..commands import launch, lookup
-    from ..commands import run as command
-
-    if not arguments:
-        raise click.UsageError("no command: mooring run TOPIC -- CMD")
-    registry = open_registry()
-    wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
-    return launch.start(command.in_workspace(registry, wanted, arguments), registry)
-
-
-@click.command()
-@which
-def cd(topic: str | None, agent: str | None, repo: str | None) -> None:
-    """Print a workspace's path, for a shell function that goes there."""
-    from ..commands import lookup
-    from ..commands import run as command
-
-    registry = open_registry()
-    wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
-    ui.answer(command.here(registry, wanted).worktree)
-
-
-@click.command()
-@which
-def attach(topic: str | None, agent: str | None, repo: str | None) -> int:
-    """Go to the tmux or Zellij window that a workspace's Claude runs in."""
-    from ..commands import launchers, lookup
-
-    registry = open_registry()
-    wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
-    return launchers.attach(registry, wanted, ui.narrate)

@@ -44,6 +44,8 @@ class Start(msgspec.Struct, frozen=True):
     """What names the workspace on the command line."""
     stdin: str = ""
     """The file it reads first, as Claude does its prompt; '' for our own stdin."""
+    store: str = ""
+    """The session store, where it isn't this user's own."""
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -70,11 +72,18 @@ def is_headless(args: Sequence[str]) -> bool:
 
 
 def wanted(
-    how: str | None, args: tuple[str, ...], *, json: bool, piped: bool, report: Report
+    how: str | None,
+    args: tuple[str, ...],
+    *,
+    json: bool,
+    piped: bool,
+    contained: bool,
+    report: Report,
 ) -> Launch:
     """How Claude is to be started. By default: on a terminal, or when it got arguments.
 
-    `piped` says that stdin is the prompt, so that it needs to be no terminal.
+    `piped` says that stdin is the prompt, so that it needs to be no terminal; `contained` that it
+    is for a container, which may have a `claude` of its own.
     Raises MooringError if it is to be and `claude` isn't installed, before anything is promised.
     """
     if json and (how not in (None, "none") or args):
@@ -93,6 +102,8 @@ def wanted(
     try:
         claude = installed()
     except MooringError:
+        if contained:
+            return Launch(how or "exec", args, Claude("claude", (999, 0, 0)))
         if how is None and not args:
             return Launch("none", args, None)
         raise
@@ -137,6 +148,11 @@ def environment(workspace: Named, session: str) -> dict[str, str]:
     return process(os.environ, workspace, session, trusted)
 
 
+def own_variables(workspace: Named) -> dict[str, str]:
+    """The spec's `env` for the workspace, as far as it needs no approval any more."""
+    return render_env(_spec(workspace).trusted_env, workspace)
+
+
 def _remote(workspace: Named) -> str:
     """The URL of the repo's origin, '' where it has none."""
     if not workspace.source.startswith("/"):
@@ -176,14 +192,14 @@ def _take_lease(what: Start, registry: Registry) -> None:
 
 def _turn(what: Start, registry: Registry) -> int:
     """One headless turn; a success that was not saved is none."""
-    before = _saved(what.session)
+    before = _saved(what)
     with ExitStack() as stack:
         stack.callback(registry.release, what.session, os.getpid())
         status = _child(what)
     if status or not what.session or UNSAVED in what.argv:
         return status
-    after = _saved(what.session)
-    registry.fold_store(transcripts.store())
+    after = _saved(what)
+    registry.fold_store(store_of(what.store))
     if after:
         registry.captured(what.session, after.path, int(after.modified))
     if after is None or (before and after.size <= before.size):
@@ -196,9 +212,15 @@ def _turn(what: Start, registry: Registry) -> int:
     return status
 
 
-def _saved(session: str) -> transcripts.Transcript | None:
+def store_of(store: str) -> Path:
+    """The session store of a workspace, as its record names it."""
+    return Path(store) if store else transcripts.store()
+
+
+def _saved(what: Start) -> transcripts.Transcript | None:
     """The transcript of the session as it is now; the largest, if there are several."""
-    found = map(transcripts.read, transcripts.find(transcripts.store(), session)) if session else ()
+    session, store = what.session, store_of(what.store)
+    found = map(transcripts.read, transcripts.find(store, session)) if session else ()
     return max((item for item in found if item), key=lambda item: item.size, default=None)
 
 

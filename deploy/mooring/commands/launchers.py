@@ -14,7 +14,7 @@ import platformdirs
 from ..claude.events import workspace_line
 from ..model import Record
 from ..registry import Registry, Row
-from . import launch, terminals
+from . import container, launch, terminals
 from .lookup import Meant, find, missing
 from .new import Made
 from .places import LOCAL
@@ -28,8 +28,12 @@ def _exec(
     made: Made, how: launch.Launch, start: Compose, registry: Registry, report: Report
 ) -> int:
     """Become Claude, or for a headless turn wait for it."""
-    what = start()
-    report(f"starting {' '.join(what.argv[:3])} in {what.cwd}")
+    what, where = start(), ""
+    said = " ".join(what.argv[:3])
+    if made.container:
+        assert made.record
+        what, where = container.claude(what, made.record), f" of the container {made.container}"
+    report(f"starting {said} in {what.cwd}{where}")
     return launch.start(what, registry)
 
 
@@ -64,11 +68,13 @@ def _again(record: Record, how: launch.Launch, made: Made) -> tuple[str, ...]:
     )
     prompt = ("--prompt", f"@{made.prompt}") if made.prompt else ()
     where = ("--agent", record.agent, "--repo", record.source, "--launch", "exec")
+    place = ("--in", "container" if made.container else "host") if record.container else ()
     return (
         *_kept_names(),
         *_mooring(),
         *verb,
         *where,
+        *place,
         *prompt,
         *(("--", *how.args) if how.args else ()),
     )

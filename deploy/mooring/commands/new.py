@@ -35,6 +35,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What is checked out: `refs/heads/…`, or a commit; '' where nothing is yet."""
     origin: str
     """The topic whose conversation is forked here, '' if none is."""
+    container: str
+    """The container that Claude is to be started in; '' for the host."""
     prompt: str
     """The file with what to say first, '' for nothing."""
     intro: tuple[str, ...]
@@ -81,6 +83,7 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
         flags=("--settings", f"{plan.worktree}/{plan.settings}") if flagged else (),
         head=found.head if found else "",
         origin=record.parent if workspace.request.carry else "",
+        container="" if workspace.request.place == "host" else record.container,
         prompt=f"{plan.worktree}/{plan.prompt}" if said else "",
         intro=prompt.intro(said) if said else (),
         changed=outcome.changed,
@@ -99,6 +102,7 @@ def _unknown(changed: tuple[str, ...], intentions: tuple[str, ...]) -> Made:
         flags=(),
         head="",
         origin="",
+        container="",
         prompt="",
         intro=(),
         changed=changed,
@@ -164,4 +168,5 @@ def start(made: Made, how: launch.Launch, *args: str) -> launch.Start:
         session=made.continues or made.session,
         words=(record.topic, "--agent", record.agent, "--repo", record.source),
         stdin=made.prompt,
+        store=record.store,
     )

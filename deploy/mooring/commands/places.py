@@ -75,11 +75,14 @@ def moved(row: Row) -> Row:
 
 def git_dir(row: Row) -> str | None:
     """The repo's git directory on this host: never by the worktree, whose pointer isn't trusted."""
-    if row.host != LOCAL:
-        return None
-    if row.source.startswith("/"):
-        return main_git_dir(Path(row.source))
-    cache = Path.home() / ".local/share/mooring/cache" / f"{row.repo}.git"
+    return git_dir_of(row) if row.host == LOCAL else None
+
+
+def git_dir_of(workspace: Named) -> str | None:
+    """The same of a workspace that is known to be on this host."""
+    if workspace.source.startswith("/"):
+        return main_git_dir(Path(workspace.source))
+    cache = Path.home() / ".local/share/mooring/cache" / f"{workspace.repo}.git"
     return str(cache) if cache.is_dir() else None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from ..errors import MooringError, command
 from ..registry import Registry, Row
-from . import launch
+from . import container, launch
 from .lookup import Meant, find, missing
 from .places import LOCAL, moved
 
@@ -27,10 +29,24 @@ def here(registry: Registry, wanted: Meant) -> Row:
     return moved(row)
 
 
-def in_workspace(registry: Registry, wanted: Meant, argv: tuple[str, ...]) -> launch.Start:
-    """The command in the workspace, as the index knows it.
+def in_workspace(
+    registry: Registry, wanted: Meant, argv: tuple[str, ...], place: str = ""
+) -> launch.Start:
+    """The command in the workspace, as the index knows it: in its container, if it has one.
 
-    Raises MooringError if there is no such workspace, or it ended.
+    `place` is `host` or `container`, where somebody said which. No argv is a shell.
+    Raises MooringError if there is no such workspace or container, or it ended.
     """
     row = here(registry, wanted)
-    return launch.Start(argv, row.worktree, launch.environment(row, row.session))
+    contained = bool(row.container) and place != "host"
+    if place == "container" and not contained:
+        raise MooringError(
+            f"Cannot enter the container of {row.topic!r}: it has none",
+            command("mooring", "new", *row.words, "--in", "container", "--launch", "none"),
+        )
+    shell = ("sh", "-c", _SHELL) if contained else (os.environ.get("SHELL", "sh"),)
+    start = launch.Start(argv or shell, row.worktree, launch.environment(row, row.session))
+    return container.inside(start, row) if contained else start
+
+
+_SHELL = "command -v bash >/dev/null && exec bash || exec sh"

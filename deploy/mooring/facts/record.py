@@ -15,14 +15,17 @@ from ..script import content
 
 FRAGMENT = r"""
 r_repo= r_source= r_state= r_worktree= r_branch= r_base= r_commit= r_session= record=
+r_container= r_image= r_store=
 load() { # the fields of a record that the probe itself needs, in one sed
   {
     IFS= read -r r_repo; IFS= read -r r_source; IFS= read -r r_state; IFS= read -r r_worktree
     IFS= read -r r_branch; IFS= read -r r_base; IFS= read -r r_commit; IFS= read -r r_session
+    IFS= read -r r_container; IFS= read -r r_image; IFS= read -r r_store
   } <<FIELDS
 $(sed -n -e '/^"repo": "/bk' -e '/^"source": "/bk' -e '/^"state": "/bk' \
     -e '/^"worktree": "/bk' -e '/^"branch": "/bk' \
-    -e '/^"base": "/bk' -e '/^"commit": "/bk' -e '/^"session": "/bk' -e d \
+    -e '/^"base": "/bk' -e '/^"commit": "/bk' -e '/^"session": "/bk' \
+    -e '/^"container": "/bk' -e '/^"image": "/bk' -e '/^"store": "/bk' -e d \
     -e :k -e 's/^"[a-z]*": "\(.*\)",\{0,1\}$/\1/' -e "$unescape" -e p "$1")
 FIELDS
 }
@@ -35,7 +38,10 @@ find_record() { # loads the record of this repo
   if [ -n "$record" ]; then
     # A topic used anew after its end chooses base, branch and path again.
     if [ -z "$resumes" ] && [ "$r_state" = ended ]; then r_worktree= r_branch= r_base=; fi
-  else r_repo= r_source= r_state= r_worktree= r_branch= r_base= r_commit= r_session=; fi
+  else
+    r_repo= r_source= r_state= r_worktree= r_branch= r_base= r_commit= r_session=
+    r_container= r_image= r_store=
+  fi
 }
 probe_record() { # says every record of this agent and topic
   for _file in "$root/records"/*/"$agent/$topic.json"; do

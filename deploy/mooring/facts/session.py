@@ -15,6 +15,8 @@ FRAGMENT = rf"""
 r_kept= # where an end keeps what a resume brings back
 probe_session() {{
   store=${{CLAUDE_CONFIG_DIR:-$HOME/.claude}}
+  say own_store "$store"
+  store=${{r_store:-$store}}
   say store "$store"
   say now "$(date +%s)"
   if [ -f "$store/.last-cleanup" ]; then say cleaned "$(size_and_time "$store/.last-cleanup")"; fi
@@ -91,6 +93,9 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """What the store has of the workspace's sessions, and the worktree of Claude's settings."""
 
     store: str
+    """Where the conversation is kept."""
+    own_store: str
+    """The store of the target's user, which is that one unless a container has its own."""
     transcripts: tuple[Transcript, ...]
     """Of every session that the record, the registry or a hook names."""
     unreadable: tuple[str, ...]
@@ -139,19 +144,18 @@ def parse(
     held: list[str] | None,
 ) -> Session:
     """The session among what the probe said."""
-    found = (line.partition(" ")[::2] for line in processes)
-    running = (live.parse(text, began) for began, text in found)
 
     def file(name: str) -> bytes | None:
         return content(said[name]) if name in said else None
 
     return Session(
         store=said["store"],
+        own_store=said["own_store"],
         transcripts=_transcripts(transcripts),
         unreadable=tuple(unreadable),
         held=None if held is None else _transcripts(held),
         events=tuple(events.parse(said.get("events", "").split("\n"), int(said["now"]))),
-        running=tuple(item for item in running if item),
+        running=live.parse_all(processes),
         cleaned=int(said.get("cleaned", "0 0").split()[1]),
         settings=file("settings"),
         kept_settings=file("kept_settings"),

@@ -9,7 +9,7 @@ from pyinfra.api.facts import FactBase
 from .. import script
 from ..errors import MooringError
 from ..model import Record, State
-from . import files, record, repo, session, target, worktree
+from . import container, files, record, repo, session, target, worktree
 
 _MAIN = r"""
 main() {
@@ -22,6 +22,7 @@ main() {
   probe_objects
   probe_files
   probe_session
+  probe_container
   probe_scan
   say end
 }
@@ -72,6 +73,7 @@ class Observed(msgspec.Struct, frozen=True):
     worktree: worktree.Worktree
     files: files.Files
     session: session.Session
+    container: container.Engine
 
     @property
     def half_made(self) -> bool:
@@ -111,6 +113,27 @@ def files_text(question: Question, observed: Observed) -> script.Stdin:
     return script.compose(variables, script.ANSWER, session.NAMES, files.FRAGMENT, main)
 
 
+def container_text(image: str, observed: Observed) -> script.Stdin:
+    """The part of the probe that looks at the container, for another image than the recorded."""
+    found = observed.record
+    variables = {
+        "root": observed.target.root,
+        "record": f"{observed.target.root}/{record.path(found.key)}" if found else "",
+        "common": observed.repo.common,
+        "image": image,
+        "r_image": "",
+        "r_container": found.container if found else "",
+    }
+    main = "main() { probe_container; say end; }\nanswer main\n"
+    return script.compose(variables, script.ANSWER, container.FRAGMENT, main)
+
+
+def parse_container(lines: list[str]) -> container.Engine:
+    """What that part says. Raises MooringError if it is cut short."""
+    pairs = script.decode(lines)
+    return container.parse(dict(pairs), [value for key, value in pairs if key == "inside"])
+
+
 def parse_files(lines: list[str]) -> files.Files:
     """What that part says. Raises MooringError if it is cut short."""
     pairs = script.decode(lines)
@@ -138,11 +161,12 @@ def text(question: Question) -> script.Stdin:
         "include": "\n".join(question.include or ()),
         "include_known": "" if question.include is None else "yes",
         "watched": "\n".join(question.watched),
+        "image": "",
         "scan": "yes" if question.scan else "",
         "excludes": "\n".join(question.excludes),
         "located": "\n".join(question.located),
     }
-    nouns = (target, repo, record, worktree, files, session)
+    nouns = (target, repo, record, worktree, files, session, container)
     return script.compose(variables, script.ANSWER, *(noun.FRAGMENT for noun in nouns), _MAIN)
 
 
@@ -175,9 +199,10 @@ def _observed(pairs: list[tuple[str, str]], asked: Question) -> Observed:
             said,
             every("transcript"),
             every("unreadable"),
-            every("live"),
+            [*every("live"), *every("inside")],
             every("held") if asked.project else None,
         ),
+        container=container.parse(said, every("inside")),
     )
 
 

@@ -49,6 +49,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE records ADD COLUMN env TEXT NOT NULL DEFAULT '{}'",
         "ALTER TABLE records ADD COLUMN \"set\" TEXT NOT NULL DEFAULT '[]'",
     ),
+    (
+        "ALTER TABLE records ADD COLUMN container TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE records ADD COLUMN store TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE records ADD COLUMN passes TEXT NOT NULL DEFAULT '[]'",
+    ),
 )
 """One tuple of statements per schema version; a published one is never changed."""
 
@@ -126,6 +131,9 @@ class IndexedRecord(peewee.Model):
     ports = peewee.TextField()
     env = peewee.TextField(default="{}")
     set = peewee.TextField(default="[]")
+    container = peewee.TextField(default="")
+    store = peewee.TextField(default="")
+    passes = peewee.TextField(default="[]")
     parent = peewee.TextField(default="")
     start = peewee.TextField(default="")
     reserved_id = peewee.TextField(default="")

@@ -59,6 +59,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     ports: dict[str, int]
     env: dict[str, str]
     set: list[str]
+    container: str
+    """The name of its container, '' where it has none."""
+    store: str
+    """The session store, where it isn't that of the target's user."""
+    passes: list[str]
+    """Names of variables that are passed into the container."""
     parent: str
     start: str
     reserved_id: str
@@ -336,6 +342,9 @@ def _columns(record: Record, host: str) -> dict[str, Any]:
         "ports": msgspec.json.encode(record.ports).decode(),
         "env": msgspec.json.encode(record.env).decode(),
         "set": msgspec.json.encode(record.set).decode(),
+        "container": record.container,
+        "store": record.store,
+        "passes": msgspec.json.encode(record.passes).decode(),
         "updated_at": record.updated,
     }
 
@@ -345,6 +354,7 @@ def _row(item: dict[str, Any]) -> Row:
         "ports": msgspec.json.decode(item.pop("ports"), type=dict[str, int]),
         "env": msgspec.json.decode(item.pop("env"), type=dict[str, str]),
         "set": msgspec.json.decode(item.pop("set"), type=list[str]),
+        "passes": msgspec.json.decode(item.pop("passes"), type=list[str]),
     }
     commit, session = item.pop("seen_commit"), item.pop("session_id")
     return Row(**decoded, commit=commit, session=session, **item)

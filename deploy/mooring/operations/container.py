@@ -1,0 +1,325 @@
+"""The container: made from the image, started, made anew when it drifted, removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from pyinfra.api.command import PyinfraCommand
+
+from ..claude import mounts
+from ..container import Wanted, label
+from ..facts import container as fact
+from ..handle import Workspace
+from ..model import Record, State
+from .shell import later, run, step, told
+
+IDLE = 'trap "exit 0" TERM INT; while :; do sleep 3600 & wait "$!"; done'
+"""What keeps a container running that has nothing to do: it ends at once, and reaps what is left
+to it."""
+SECONDS = 3600
+"""How long a pull or a build may take."""
+
+_ENGINE = r"""
+engine() { docker "$@" 8>&- 9>&-; }
+lock "container-$container"
+state_of() { engine container inspect --format '{{.State.Status}}' -- "$container" 2>/dev/null; }
+"""
+
+_IMAGE = r"""
+image_id() { engine image inspect --format '{{.Id}}' -- "$image" 2>/dev/null; }
+why() { tail -n 5 "$progress" | scrub; }
+get_image() {
+  if [ -n "$context" ]; then
+    cd -P -- "$path/$context" || die "Cannot build the image: there is no $context"
+    case $PWD/ in "$path"/*) ;; *) die "Cannot build the image: $context leads out" ;; esac
+    # What was approved is built, whatever the file says by now.
+    printf '%s' "$dockerfile" | engine build --tag "$image" --file - -- . >"$progress" 2>&1 ||
+      die "Cannot build the image of $topic:" "$(why)"
+    cd /
+  else
+    engine pull -- "$image" >"$progress" 2>&1 ||
+      die "Cannot get the image $image: $(tail -n 1 "$progress" | scrub)" \
+        "hint: docker pull $(quoted "$image")"
+  fi
+}
+wrote=$progress
+id=$(image_id)
+if [ -z "$id" ]; then # somebody may have removed it from under the container
+  id=$(engine container inspect --format '{{.Image}}' -- "$container" 2>/dev/null); fi
+if [ -n "$recreate" ] && [ -n "$context" ]; then id=; fi # what it is built from may have changed
+if [ -z "$id" ]; then
+  get_image
+  id=$(image_id) || die "Cannot find the image $image, though it was made"
+fi
+"""
+
+_MAKE = r"""
+nl='
+'
+csv() { # NAME=VALUE: as one field of a --mount
+  case $1 in *[\",]*) printf '"%s"' "$(printf '%s' "$1" | sed 's/"/""/g')" ;;
+  *) printf '%s' "$1" ;; esac
+}
+mount() { # SOURCE TARGET [ro]
+  case $1$2 in *"$nl"*) die "Cannot mount $1: its name has a newline" ;; esac
+  args="$args$nl--mount${nl}type=bind,$(csv "source=$1"),$(csv "target=$2")${3:+,readonly}"
+}
+guarded() { # FILE: read-only, if it is there
+  [ ! -L "$1" ] || die "Cannot keep the container from changing $1: it is a symlink"
+  if [ -e "$1" ]; then mount "$1" "$1" ro; fi
+}
+users() { # the image's users, as its /etc/passwd has them
+  _look=$(engine create --label "mooring.look=$container" -- "$id" sh) ||
+    die "Cannot look into the image $image"
+  engine cp "$_look:/etc/passwd" - 2>/dev/null | tar -xO 2>/dev/null
+  engine rm --force -- "$_look" >/dev/null
+}
+looks() { engine ps --all --quiet --filter "label=mooring.look=$container"; }
+entry() { # NAME|UID: its uid, gid and home
+  printf '%s\n' "$passwd" | awk -F: -v k="$1" '$1 == k || $3 == k { print $3, $4, $6; exit }'
+}
+find_user() { # sets run_as and home
+  _wanted=${user:-$owner} _group=
+  case $_wanted in *:*) _group=${_wanted#*:} _wanted=${_wanted%%:*} ;; esac
+  read -r _uid _gid home <<ENTRY
+$(entry "$_wanted")
+ENTRY
+  case $_wanted in *[!0-9]*)
+    [ -n "$_uid" ] || die "Cannot run the container as '$user': its image has no such user" ;;
+  esac
+  run_as=${_uid:-$_wanted}:${_group:-${_gid:-$_wanted}}
+  case $home in '' | / | /nonexistent | /dev/null) home= ;; esac
+}
+own_dir() { # a container that is gone by now may have put something else there
+  if [ -L "$1" ] || [ -f "$1" ]; then rm -f -- "$1"; fi
+  mkdir -p -- "$1" || die "Cannot make $1"
+}
+make_private() { # what is this container's alone; it stays when the container is made anew
+  (umask 077 && mkdir -p -- "$private/claude" "$private/home") || die "Cannot make $private"
+  if [ ! -e "$private/claude/.claude.json" ]; then
+    rm -f -- "$private/claude/.claude.json.new"
+    (umask 077 && printf '%s\n' "$claude_json" >"$private/claude/.claude.json.new") &&
+      mv -f -- "$private/claude/.claude.json.new" "$private/claude/.claude.json" ||
+      die "Cannot write to $private"
+  fi
+  # Made by us, so that they don't become root's.
+  for _name in $directories projects; do own_dir "$private/claude/$_name"; done
+  if [ -n "$share_projects" ]; then
+    for _name in $project; do own_dir "$private/claude/projects/$_name"; done; fi
+  for _name in $copies; do
+    rm -f -- "$private/claude/$_name"
+    if [ -f "$store/$_name" ]; then cp -L -- "$store/$_name" "$private/claude/$_name"; fi
+  done
+  if [ "${run_as%%:*}" != "${owner%%:*}" ] && [ "${owner%%:*}" = 0 ]; then
+    chown -R -h -- "$run_as" "$private"; fi
+}
+mount_store() {
+  _to=$home/.claude
+  mount "$private/claude" "$_to"
+  for _name in $read_write; do
+    (umask 077 && mkdir -p -- "$store/$_name") || die "Cannot make $store/$_name"
+    mount "$store/$_name" "$_to/$_name"
+  done
+  for _name in $read_only; do
+    if [ ! -d "$store/$_name" ]; then mkdir -p -- "$store/$_name"; fi
+    mount "$store/$_name" "$_to/$_name" ro
+  done
+  if [ -n "$share_projects" ]; then # this workspace's own, and what its repo remembers
+    set -- $project
+    (umask 077 && mkdir -p -- "$store/projects/$1" "$store/projects/$2/memory")
+    mount "$store/projects/$1" "$_to/projects/$1"
+    mount "$store/projects/$2/memory" "$_to/projects/$2/memory"
+  fi
+}
+mount_repo() { # at the same paths: a worktree's pointers are absolute
+  find_admin
+  [ -n "$w_admin" ] || die "Cannot mount $path: git does not know it as a worktree"
+  mkdir -p -- "$common/hooks" "$common/info" || die "Cannot write to $common"
+  mount "$path" "$path"
+  mount "$common" "$common"
+  for _name in config config.worktree hooks info modules worktrees; do
+    guarded "$common/$_name"; done
+  mount "$w_admin" "$w_admin"
+  for _name in gitdir commondir config.worktree; do guarded "$w_admin/$_name"; done
+  for _sub in "$w_admin"/modules/*; do guarded "$_sub/config"; guarded "$_sub/hooks"; done
+  guarded "$path/.git"
+  if [ -n "$guard" ]; then guarded "$guard"; fi
+}
+mount_claude() { # the program itself: of the host, if it is one that runs elsewhere too
+  if [ "$provide" = image ]; then return 0; fi
+  _claude=$(command -v claude) && _claude=$(readlink -f -- "$_claude")
+  if [ -n "$_claude" ] && [ "$(head -c 4 -- "$_claude" | tr -d '\177')" = ELF ]; then
+    mount "$_claude" /usr/local/bin/claude ro
+  elif [ "$provide" = host ]; then
+    die "Cannot mount Claude: the target has none that is one program" \
+      "hint: npm install -g @anthropic-ai/claude-code"
+  fi
+}
+make() {
+  _old=$(looks); if [ -n "$_old" ]; then engine rm --force -- $_old >/dev/null; fi
+  passwd=$(users)
+  args=
+  find_user
+  make_private
+  if [ -z "$home" ]; then home=/home/mooring; mount "$private/home" "$home"; fi
+  mount_store
+  mount_repo
+  mount_claude
+  while IFS= read -r _line; do
+    if [ -z "$_line" ]; then continue; fi
+    _rest=${_line#*	}
+    mount "${_line%%	*}" "${_rest%%	*}" ${_rest#*	}
+  done <<MOUNTS
+$mounts
+MOUNTS
+  for _port in $ports; do args="$args$nl--publish${nl}127.0.0.1:$_port:$_port"; done
+  IFS=$nl
+  set -f
+  engine create --name "$container" --hostname "$(printf '%.63s' "$topic")" \
+    --user "$run_as" --workdir "$path" \
+    --label "mooring.digest=$label" --label "mooring.topic=$topic" --label "mooring.agent=$agent" \
+    --label "mooring.repo=$repo" --label "mooring.worktree=$path" \
+    --env "HOME=$home" --env "CLAUDE_CONFIG_DIR=$home/.claude" --env DISABLE_AUTOUPDATER=1 \
+    --env GIT_CONFIG_COUNT=1 --env GIT_CONFIG_KEY_0=safe.directory --env 'GIT_CONFIG_VALUE_0=*' \
+    ${network:+--network="$network"} ${memory:+--memory="$memory"} ${cpus:+--cpus="$cpus"} \
+    $args --entrypoint sh -- "$id" -c "$command" >"$progress" 2>&1 ||
+    die "Cannot make the container $container: $(why)"
+  set +f
+  unset IFS
+}
+"""
+
+_HAVE = r"""
+label=$(printf '%s %s' "$digest" "$id" | sha)
+said=$(engine container inspect --format '{{index .Config.Labels "mooring.digest"}}' \
+  -- "$container" 2>/dev/null) && there=yes || there=
+if [ -n "$there" ] && { [ "$said" != "$label" ] || [ -n "$anew" ]; }; then
+  engine rm --force -- "$container" >/dev/null || die "Cannot remove the container $container"
+  there=
+fi
+if [ -z "$there" ]; then make; fi
+if [ "$(state_of)" != running ]; then
+  engine start -- "$container" >"$progress" 2>&1 ||
+    die "Cannot start the container $container: $(why)"
+fi
+left=60
+while :; do
+  case $(engine container inspect --format \
+    '{{.State.Running}}{{if .State.Health}} {{.State.Health.Status}}{{end}}' -- "$container") in
+    true | 'true healthy') break ;;
+    false*) die "Cannot start the container $container: it ended at once:" \
+      "$(engine logs --tail 5 -- "$container" 2>&1)" ;;
+  esac
+  left=$((left - 1))
+  [ "$left" -gt 0 ] || die "Cannot use the container $container: its health check still fails" \
+    "hint: docker inspect --format '{{json .State.Health}}' $container"
+  sleep 1
+done
+"""
+
+_REMOVE = r"""
+if [ -n "$(state_of)" ]; then
+  engine rm --force -- "$container" >/dev/null || die "Cannot remove the container $container"; fi
+_old=$(engine ps --all --quiet --filter "label=mooring.look=$container")
+if [ -n "$_old" ]; then engine rm --force -- $_old >/dev/null; fi
+"""
+
+
+@step
+def container(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    """Have the container there, as the spec wants it, and running; or none."""
+    if workspace.pending:
+        return
+    record, wanted = workspace.record, workspace.plan.container
+    if wanted is None:
+        if workspace.plan.drops_container and record:
+            yield _removal(workspace, record.container)
+        return
+    if workspace.unclaimed or record is None:
+        yield later()
+        return
+    if is_as_wanted(workspace, wanted):
+        return
+    inside = workspace.observed.container.inside
+    if inside and not workspace.request.recreate:
+        workspace.tell((f"the container stays as it is: Claude runs in it, {inside[0].session}",))
+        return
+    variables = _names(workspace, wanted, record)
+    body = fact.PRIVATE + _ENGINE + _IMAGE + _MAKE + _HAVE
+    yield run(workspace, variables, body, told(workspace), SECONDS, watched=True)
+
+
+def is_as_wanted(workspace: Workspace, wanted: Wanted) -> bool:
+    """Whether the container is there, made from just that, and running."""
+    engine = workspace.observed.container
+    found, fresh = engine.found, workspace.plan.makes_worktree or workspace.request.recreate
+    if found is None or fresh or found.status != "running":
+        return False
+    return found.digest == label(wanted.digest, engine.image_id or found.image)
+
+
+def _names(workspace: Workspace, wanted: Wanted, record: Record) -> dict[str, str]:
+    entries = mounts.entries(wanted.share)
+    names = {
+        access: " ".join(item.name for item in entries if item.access == access)
+        for access in ("rw", "ro", "copy")
+    }
+    text = workspace.observed.files.texts.get(workspace.spec.dockerfile, b"")
+    build = wanted.build
+    return {
+        "container": record.container,
+        "topic": record.topic,
+        "agent": record.agent,
+        "repo": record.repo,
+        "image": wanted.image,
+        "context": build.context if build else "",
+        "dockerfile": text.decode("utf-8", "surrogateescape"),
+        "digest": wanted.digest,
+        "recreate": "yes" if workspace.request.recreate else "",
+        "anew": "yes" if workspace.plan.makes_worktree or workspace.request.recreate else "",
+        "private": wanted.private,
+        "store": wanted.store,
+        "claude_json": _claude_json(wanted),
+        "read_write": names["rw"],
+        "read_only": names["ro"],
+        "copies": names["copy"],
+        "directories": f"{names['rw']} {names['ro']}",
+        "share_projects": "yes" if wanted.share == "workspace" else "",
+        "project": " ".join(wanted.project),
+        "provide": wanted.provide,
+        "guard": wanted.guard,
+        "owner": wanted.owner,
+        "user": wanted.user,
+        "network": wanted.network,
+        "memory": wanted.memory,
+        "cpus": wanted.cpus,
+        "command": wanted.command or IDLE,
+        "ports": " ".join(str(record.ports[name]) for name in wanted.ports),
+        "mounts": "\n".join(
+            "\t".join([item.src, item.dest or item.src, "ro" if item.mode == "ro" else ""])
+            for item in wanted.mounts
+        ),
+    }
+
+
+def _claude_json(wanted: Wanted) -> str:
+    """What Claude has to know so that its first start there asks nothing."""
+    return json.dumps(
+        {
+            "hasCompletedOnboarding": True,
+            "projects": {wanted.worktree: {"hasTrustDialogAccepted": True}},
+        }
+    )
+
+
+def _removal(workspace: Workspace, name: str) -> PyinfraCommand:
+    return run(workspace, {"container": name}, _ENGINE + _REMOVE, told(workspace))
+
+
+@step
+def container_removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
+    """Have no container; what it alone had of Claude's stays beside the record."""
+    record = workspace.record
+    if record and record.container and record.state is not State.ENDED:
+        yield _removal(workspace, record.container)
