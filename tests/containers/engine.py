@@ -6,10 +6,12 @@ What lives here: which engine it is, and its client. CI starts one (`.ci/engine`
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tests.support import SYSTEM_PATH, Done, Person, lack, link, need
 
@@ -47,6 +49,11 @@ class Engine:
         )
         assert not check or done.returncode == 0, f"{done.args}: {done.stderr}"
         return done
+
+    def inspect(self, name: str) -> dict[str, Any]:
+        """What the engine says of a container or an image."""
+        found: dict[str, Any] = json.loads(self.docker("inspect", name).stdout)[0]
+        return found
 
     def introduce(self, person: Person) -> Person:
         """The same person, with the client on PATH, which talks to this engine."""

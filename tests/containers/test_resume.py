@@ -1,0 +1,113 @@
+"""A conversation goes on wherever its workspace is entered: host, container, another container."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.claude.desk import Desk
+from tests.containers.engine import Engine
+
+TOPIC = "fix-login"
+
+
+def turn(box: Desk, place: str, say: str) -> None:
+    box.turn("resume", TOPIC, "--in", place, say=say)
+
+
+def container_of(box: Desk) -> str:
+    return str(box.row(TOPIC)["container"])
+
+
+@pytest.mark.parametrize("first", ["host", "container"])
+def test_a_conversation_goes_on_in_the_other_place_and_back(box: Desk, first: str) -> None:
+    other = "container" if first == "host" else "host"
+    box.turn("new", TOPIC, "--in", first, say="alpha")
+    turn(box, other, "beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]
+    turn(box, first, "gamma")
+    assert box.heard("alpha", "beta", "gamma") == ["alpha", "beta", "gamma"]
+    assert list(box.transcripts()) == [box.row(TOPIC)["session"]]
+
+
+def test_a_container_that_is_made_anew_from_another_image(
+    box: Desk, engine: Engine, vscode_image: str
+) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    first = engine.inspect(container_of(box))
+    box.turn("resume", TOPIC, "--set", f"container.image={vscode_image}", say="beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]
+    second = engine.inspect(container_of(box))
+    assert second["Id"] != first["Id"]
+    assert second["Image"] != first["Image"]
+
+
+def test_a_container_that_somebody_removed(box: Desk, engine: Engine) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    engine.docker("rm", "--force", container_of(box))
+    box.turn("resume", TOPIC, say="beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]
+
+
+def test_a_workspace_that_ended(box: Desk, engine: Engine) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    name = container_of(box)
+    box.mooring("end", TOPIC)
+    assert engine.docker("inspect", name, check=False).returncode
+    box.turn("resume", TOPIC, say="beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]
+
+
+def test_two_containers_at_once_have_a_conversation_each(box: Desk) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    box.turn("new", "other", say="delta")
+    box.turn("resume", TOPIC, say="beta")
+    assert box.heard("alpha", "beta", "delta") == ["alpha", "beta"]
+    box.turn("resume", "other", say="epsilon")
+    assert box.heard("alpha", "delta", "epsilon") == ["delta", "epsilon"]
+
+
+def test_a_conversation_that_runs_in_the_container_is_not_begun_twice(box: Desk) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    with box.waiting("resume", TOPIC, "--", "-p", "beta"):
+        done = box.turn("resume", TOPIC, "--in", "host", say="gamma", check=False)
+        assert done.returncode == 1
+        assert "is running" in done.stderr
+        refused = box.mooring("end", TOPIC, check=False)
+        assert "Claude is running there" in refused.stderr
+
+
+def test_a_store_of_its_own_survives_the_container(box: Desk, engine: Engine) -> None:
+    box.turn("new", "elsewhere", "--in", "host", say="omega")
+    box.turn("new", TOPIC, "--set", "claude.share=none", say="alpha")
+    assert len(box.transcripts()) == 1
+    inside = box.mooring("run", TOPIC, "--", "sh", "-c", "ls ~/.claude/projects").stdout
+    assert TOPIC in inside
+    assert "elsewhere" not in inside
+    engine.docker("rm", "--force", container_of(box))
+    box.turn("resume", TOPIC, say="beta")
+    assert box.heard("alpha", "beta", "omega") == ["alpha", "beta"]
+    box.mooring("end", TOPIC)
+    box.turn("resume", TOPIC, say="gamma")
+    assert box.heard("alpha", "beta", "gamma") == ["alpha", "beta", "gamma"]
+
+
+def test_a_share_of_the_workspace_sees_no_other_conversation(box: Desk) -> None:
+    box.turn("new", "elsewhere", "--in", "host", say="omega")
+    box.turn("new", TOPIC, "--in", "host", say="alpha")
+    box.turn("resume", TOPIC, "--set", "claude.share=workspace", say="beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]
+    script = "find ~/.claude/projects -name '*.jsonl'"
+    inside = box.mooring("run", TOPIC, "--", "sh", "-c", script).stdout.split()
+    assert [Path(path).stem for path in inside] == [box.row(TOPIC)["session"]]
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_claude_starts(box: Desk) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    asked = len(box.stub.conversations())
+    box.mooring("new", TOPIC, "--set", "container.user=1234:1234", "--launch", "none")
+    done = box.turn("resume", TOPIC, say="beta", check=False)
+    assert done.returncode == 1
+    assert "uid 1234 can't write to the session store" in done.stderr
+    assert len(box.stub.conversations()) == asked
