@@ -45,9 +45,10 @@ def judge(request: Request, observed: Observed, session: str) -> None:
             command("mooring", "end", *words, "--force", note="ends it all the same"),
         )
     if worktree.scan is None:
+        why = f": {observed.repo.problem}" if observed.repo.problem else ""
         raise MooringError(
             f"Cannot end {topic!r}: {worktree.path} is no worktree of {observed.repo.source} "
-            "any more, so what is in it cannot be judged",
+            f"any more, so what is in it cannot be judged{why}",
             command("mooring", "end", *words, "--force", note="forgets it, leaves the directory"),
         )
     _check_config(request, observed)

@@ -36,7 +36,13 @@ root=$(real "${root:-$HOME/.local/share/mooring}")
 
 # An empty core.fsmonitor: of `false` git 2.30 runs a program of that name.
 # A git that runs nothing the repo or a container could have chosen, and holds no lock of ours.
-quiet_git() { git -c core.fsmonitor= -c core.hooksPath=/dev/null -c gc.auto=0 \
+quiet_git() {
+  if [ -n "${common-}" ] && [ "${1-}" = "--git-dir=$common" ]; then
+    # A file `commondir` that somebody planted there would name another config.
+    GIT_COMMON_DIR=$common plain_git "$@"
+  else plain_git "$@"; fi
+}
+plain_git() { git -c core.fsmonitor= -c core.hooksPath=/dev/null -c gc.auto=0 \
   -c maintenance.auto=false "$@" 8>&- 9>&-; }
 
 gitdir_of() { # ADMIN: sets _gitdir to the .git file of the worktree, which may be named relatively

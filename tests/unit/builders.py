@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from mooring.facts import files, repo
+from mooring.facts import container, files, repo
 from mooring.facts import record as record_file
+from mooring.facts.container import Engine
 from mooring.facts.files import Files
 from mooring.facts.repo import Repo
 from mooring.facts.session import Session, Transcript
@@ -115,6 +116,7 @@ def a_session(*paths: str, **changes: Any) -> Session:
     """What the store has: a transcript at each path, and else nothing."""
     found = Session(
         store=STORE,
+        own_store=STORE,
         transcripts=tuple(Transcript(path, 1, 2000) for path in paths),
         unreadable=(),
         held=None,
@@ -129,10 +131,16 @@ def a_session(*paths: str, **changes: Any) -> Session:
     return msgspec.structs.replace(found, **changes)
 
 
+def an_engine(**changes: Any) -> Engine:
+    """An engine that nobody asked for anything."""
+    return msgspec.structs.replace(container.parse({}, []), **changes)
+
+
 def observed(**changes: Any) -> Observed:
     """A target with git and direnv, a repo, and no trace of the workspace."""
     target = Target("id", ROOT, "/usr/bin/direnv", "/usr/bin/git", "linux", "host")
-    seen = Observed(target, a_repo(), None, "", a_worktree(), some_files(), a_session())
+    nouns = (a_worktree(), some_files(), a_session(), an_engine())
+    seen = Observed(target, a_repo(), None, "", *nouns)
     return _seen(seen, changes)
 
 

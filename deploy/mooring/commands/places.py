@@ -117,7 +117,8 @@ def git(place: str, *args: str) -> list[str] | None:
 
     quiet = ("-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null")
     argv = ["git", *quiet, f"--git-dir={place}", *args]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    env = {**os.environ, "GIT_COMMON_DIR": place}  # else a file there could name another config
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     return None if done.returncode else done.stdout.splitlines()
 
 

@@ -24,6 +24,7 @@ locate() { # sets common (the shared git directory), checkout (the main one, if 
     repo=$source common=$root/cache/$identity.git
     default=$(real "$root/worktrees/$identity/$agent/$topic")
     [ -f "$common/HEAD" ] || common=
+    if misled "$common"; then common=; fi
     return 0
   fi
   case $source in '~' | '~/'*) source=$HOME${source#'~'} ;; esac
@@ -43,7 +44,15 @@ LOCATED
   esac
   default=$(real "${repo%.git}.worktrees/$leaf")
 }
+misled() { # DIR: whether git would read another config for that repo than its own
+  if [ ! -d "$1" ] || [ ! -e "$1/commondir" ] || [ ! -d "$1/objects" ]; then return 1; fi
+  problem="it has $1/commondir, which git makes in worktrees only: a container may have put it \
+there, to have git read another config. Look at it, and remove it"
+}
 read_config() { # one git finds the repo, judges whose it is, and says what of its config matters
+  _dir=$PWD
+  until [ -e "$_dir/.git" ] || [ -z "$_dir" ]; do _dir=${_dir%/*}; done
+  if misled "$_dir/.git" || misled "$PWD"; then return 0; fi
   settled=$(quiet_git config -z --show-origin --get-regexp '^(core\.repositoryformatversion|'\
 'core\.(worktree|ignorecase|bare)|extensions\..*|remote\.origin\.url)$' 2>/dev/null |
     tr '\000\n' '\n\t')

@@ -46,7 +46,10 @@ get_image() {
 wrote=$progress
 id=$(image_id)
 if [ -z "$id" ]; then # somebody may have removed it from under the container
-  id=$(engine container inspect --format '{{.Image}}' -- "$container" 2>/dev/null); fi
+  _made=$(engine container inspect --format '{{.Image}} {{index .Config.Labels "mooring.image"}}' \
+    -- "$container" 2>/dev/null)
+  if [ "${_made#* }" = "$image" ]; then id=${_made%% *}; fi
+fi
 if [ -n "$recreate" ] && [ -n "$context" ]; then id=; fi # what it is built from may have changed
 if [ -z "$id" ]; then
   get_image
@@ -178,7 +181,8 @@ MOUNTS
   set -f
   engine create --name "$container" --hostname "$(printf '%.63s' "$topic")" \
     --user "$run_as" --workdir "$path" \
-    --label "mooring.digest=$label" --label "mooring.topic=$topic" --label "mooring.agent=$agent" \
+    --label "mooring.digest=$label" --label "mooring.image=$image" \
+    --label "mooring.topic=$topic" --label "mooring.agent=$agent" \
     --label "mooring.repo=$repo" --label "mooring.worktree=$path" \
     --env "HOME=$home" --env "CLAUDE_CONFIG_DIR=$home/.claude" --env DISABLE_AUTOUPDATER=1 \
     --env GIT_CONFIG_COUNT=1 --env GIT_CONFIG_KEY_0=safe.directory --env 'GIT_CONFIG_VALUE_0=*' \
@@ -256,7 +260,8 @@ def is_as_wanted(workspace: Workspace, wanted: Wanted) -> bool:
     found, fresh = engine.found, workspace.plan.makes_worktree or workspace.request.recreate
     if found is None or fresh or found.status != "running":
         return False
-    return found.digest == label(wanted.digest, engine.image_id or found.image)
+    same = found.image if found.labels.get("mooring.image") == wanted.image else ""
+    return found.digest == label(wanted.digest, engine.image_id or same)
 
 
 def _names(workspace: Workspace, wanted: Wanted, record: Record) -> dict[str, str]:

@@ -71,6 +71,8 @@ lock() { # NAME: holds the target's lock of that name until the script ends, or 
 }
 lock_repo() { # the repo's lock; what a run that died under it left behind goes
   lock "$repo_lock"
+  if [ -d "$common/objects" ] && [ -e "$common/commondir" ]; then
+    die "Cannot use $common: somebody has put a file commondir there, which misleads git"; fi
   trash=${path%/*}/.mooring-removed-${path##*/}
   if [ -e "$trash" ]; then chmod -R u+rwX -- "$trash" && rm -rf -- "$trash" || :; fi
   if [ -e "$common/info/exclude.mooring" ]; then rm -f -- "$common/info/exclude.mooring"; fi
