@@ -77,7 +77,10 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         image = "" if self.ending else container.image(spec, observed)
         if not image or image == observed.container.asked:
             return observed
-        found = facts.parse_container(self._answer(facts.container_text(image, observed)))
+        found = facts.parse_container(
+            self._answer(facts.container_text(image, observed)),
+            observed.record.container if observed.record else "",
+        )
         return msgspec.structs.replace(observed, container=found)
 
     def approved(self, observed: Observed) -> Spec:

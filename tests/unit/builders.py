@@ -133,7 +133,7 @@ def a_session(*paths: str, **changes: Any) -> Session:
 
 def an_engine(**changes: Any) -> Engine:
     """An engine that nobody asked for anything."""
-    return msgspec.structs.replace(container.parse({}, []), **changes)
+    return msgspec.structs.replace(container.parse({}, ()), **changes)
 
 
 def observed(**changes: Any) -> Observed:

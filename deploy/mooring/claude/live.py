@@ -27,6 +27,8 @@ class Live(msgspec.Struct, frozen=True):
     session: str
     cwd: str
     since: int
+    container: str = ""
+    """The container whose pid that is, '' for the host's own."""
 
 
 class _PidFile(msgspec.Struct, rename="camel"):
@@ -56,19 +58,25 @@ def parse(text: str | bytes, started: str) -> Live | None:
     return Live(said.pid, said.session_id, shown, since if 0 < since < _LATEST else 0)
 
 
-def parse_all(lines: Iterable[str]) -> tuple[Live, ...]:
+def parse_all(lines: Iterable[str], container: str = "") -> tuple[Live, ...]:
     """What pid files say, each behind what `started` is for it, with a space between."""
     found = (line.partition(" ")[::2] for line in lines)
     running = (parse(text, began) for began, text in found)
-    return tuple(item for item in running if item)
+    return tuple(msgspec.structs.replace(item, container=container) for item in running if item)
 
 
 def refusal(session: str, words: tuple[str, ...], by: Live) -> MooringError:
     """The error that somebody runs the session; `words` name its workspace on the command line."""
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(by.since))
+    where, ends = "", list[str]()
+    if by.container:
+        where = f" of the container {by.container}"
+        end = ("docker", "exec", by.container, "kill", "-HUP", str(by.pid))
+        ends.append(command(*end, note="if its terminal is gone"))
     return MooringError(
         f"Cannot go on with {words[0]!r}: its session {session} is running, "
-        f"pid {by.pid} in {by.cwd} since {since}",
+        f"pid {by.pid} in {by.cwd}{where} since {since}",
+        *ends,
         command("mooring", "attach", *words, note="if it is in tmux or Zellij"),
         command("mooring", "resume", *words, "--fork", f"{words[0][:60]}-2"),
     )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
 from .. import identity
-from ..claude import hooks, mounts, transcripts
+from ..claude import first_start, hooks, mounts, safely, transcripts
 from ..container import PASSED, private
 from ..environment import OURS, Named
 from ..errors import MooringError, command
@@ -49,18 +53,22 @@ def claude(what: Start, workspace: Named) -> Start:
 
     Raises MooringError if that isn't there.
     """
-    _bring(workspace)
+    users = _read(Path.home() / first_start.FILE)
+    _bring(workspace, what.cwd, users)
+    what = replace(what, env={**what.env, **first_start.variables(users)})
     argv = ("sh", "-c", CLAUDE, "claude", what.session or "-", "claude", *what.argv[1:])
-    return inside(replace(what, argv=argv), workspace)
+    return inside(replace(what, argv=argv), workspace, tuple(first_start.variables(users)))
 
 
-def inside(what: Start, workspace: Named) -> Start:
+def inside(what: Start, workspace: Named, more: Iterable[str] = ()) -> Start:
     """The same, started in the workspace's container: its values travel by name, not in argv.
 
+    `more` are names of variables that it gets besides those of the workspace.
     Raises MooringError if that isn't there, and can't be started.
     """
     _started(workspace)
-    env = _variables(what, workspace)
+    token = str(uuid.uuid4())
+    env = {**_variables(what, workspace, more), RUN: token}
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and not what.headless
     names = (word for name in env for word in ("--env", name))
     argv = (
@@ -74,7 +82,17 @@ def inside(what: Start, workspace: Named) -> Start:
         workspace.container,
         *what.argv,
     )
-    return replace(what, argv=argv, env={**os.environ, **env})
+    stop = ("docker", "exec", workspace.container, "sh", "-c", _STOP, "stop", token)
+    return replace(what, argv=argv, env={**os.environ, **env}, stop=stop)
+
+
+RUN = "MOORING_RUN"
+"""In the environment of what is started in a container: which start it was."""
+_STOP = f"""
+for e in $(grep -ls "{RUN}=$1" /proc/[0-9]*/environ); do
+  p=${{e#/proc/}}; kill -HUP "${{p%%/*}}"; done
+"""
+"""Ends it as a closed terminal would: it doesn't end with the client that started it."""
 
 
 def _started(workspace: Named) -> None:
@@ -94,9 +112,9 @@ def _started(workspace: Named) -> None:
         )
 
 
-def _variables(what: Start, workspace: Named) -> dict[str, str]:
+def _variables(what: Start, workspace: Named, more: Iterable[str]) -> dict[str, str]:
     """What a process in the container gets of `what`'s environment, and what git needs there."""
-    ours = {*own_variables(workspace), *workspace.passes, *SHOWN, hooks.FORK}
+    ours = {*own_variables(workspace), *workspace.passes, *SHOWN, hooks.FORK, *more}
     env = {
         name: value
         for name, value in what.env.items()
@@ -119,28 +137,38 @@ def _who(workspace: Named) -> dict[str, str]:
     }
 
 
-def _bring(workspace: Named) -> None:
+def _bring(workspace: Named, worktree: str, users: Any) -> None:
     """Bring the container its own copies of the user's settings, as they are now."""
-    if workspace.store:
-        return
     key = Key(workspace.repo, workspace.agent, workspace.topic)
     root = Path(os.path.realpath(Path.home() / ".local/share/mooring"))
     place = root / private(key) / "claude"
-    for entry in mounts.STORE:
+    if not place.is_dir():
+        return
+    there = _read(place / first_start.FILE)
+    known = first_start.merged(there, worktree, users)
+    if known != there:
+        _put(place / first_start.FILE, json.dumps(known, indent=2).encode())
+    for entry in () if workspace.store else mounts.STORE:
         source = transcripts.store() / entry.name
-        if entry.access == "copy" and place.is_dir() and source.is_file():
-            _copy(source, place / entry.name)
+        if entry.access == "copy" and source.is_file():
+            _put(place / entry.name, source.read_bytes())
 
 
-def _copy(source: Path, to: Path) -> None:
-    """Rename a copy over `to`, which whoever is in the container may have made a symlink."""
-    content = source.read_bytes()
-    if to.is_file() and not to.is_symlink() and to.read_bytes() == content:
+def _read(path: Path) -> Any:
+    """The JSON in a file, None if it has none: whoever is in the container may have written it."""
+    try:
+        return json.loads(safely.read(path) or b"")
+    except ValueError:
+        return None
+
+
+def _put(to: Path, content: bytes) -> None:
+    """Rename a new file over `to`, which whoever is in the container may have made a symlink."""
+    if safely.read(to) == content:
         return
     handle, stage = tempfile.mkstemp(dir=to.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
-        os.fchmod(file.fileno(), source.stat().st_mode & 0o777)
         owner = to.parent.stat()
         if owner.st_uid != os.getuid():
             os.fchown(file.fileno(), owner.st_uid, owner.st_gid)

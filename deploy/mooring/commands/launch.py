@@ -46,6 +46,8 @@ class Start(msgspec.Struct, frozen=True):
     """The file it reads first, as Claude does its prompt; '' for our own stdin."""
     store: str = ""
     """The session store, where it isn't this user's own."""
+    stop: tuple[str, ...] = ()
+    """What ends it where that doesn't end with its client, as in a container."""
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -174,6 +176,11 @@ def start(what: Start, registry: Registry) -> int:
     try:
         if what.headless:
             return _turn(what, registry)
+        if what.stop:
+            with ExitStack() as stack:
+                if what.session:
+                    stack.callback(registry.release, what.session, os.getpid())
+                return _child(what)
         registry.close()
         replace(what)
     except OSError as error:
@@ -237,19 +244,44 @@ def _stdin(what: Start) -> Iterator[int | None]:
 
 
 def _child(what: Start) -> int:
-    """Run it with our stdin, stdout and stderr; an interrupt is the child's to handle."""
-    before = signal.getsignal(signal.SIGINT)
-    if before != signal.SIG_IGN:  # a handler of ours is the child's default again
-        signal.signal(signal.SIGINT, lambda _number, _frame: None)
-    try:
-        with (
-            _stdin(what) as stdin,
-            subprocess.Popen(what.argv, cwd=what.cwd, env=dict(what.env), stdin=stdin) as child,
-        ):
+    """Run it with our stdin, stdout and stderr; an interrupt is the child's to handle.
+
+    Where it would outlive its client, a hang-up of ours, and a request to end, is one for it too.
+    """
+    client: list[subprocess.Popen[bytes]] = []
+    told: list[int] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        told.append(number)
+        for one in client:
+            one.terminate()
+
+    ends = dict.fromkeys((signal.SIGHUP, signal.SIGTERM) if what.stop else (), pass_on)
+    with _stdin(what) as stdin, _handling(ends):
+        argv, env = what.argv, dict(what.env)
+        with subprocess.Popen(argv, cwd=what.cwd, env=env, stdin=stdin) as child:
+            client.append(child)
             status = child.wait()
-    finally:
-        signal.signal(signal.SIGINT, before)
+        if what.stop and (told or status < 0):
+            subprocess.run(what.stop, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return 128 - status if status < 0 else status
+
+
+Handler = Callable[[int, object], None]
+
+
+@contextmanager
+def _handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Handle these signals, and leave an interrupt to the child."""
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        # A handler of ours is the child's default again.
+        handlers = {**handlers, signal.SIGINT: lambda _number, _frame: None}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def replace(what: Start) -> None:

@@ -108,7 +108,7 @@ class _Said(msgspec.Struct, rename="pascal"):
     state: _State | None = None
 
 
-def parse(said: dict[str, str], inside: list[str]) -> Engine:
+def parse(said: dict[str, str], inside: tuple[live.Live, ...]) -> Engine:
     """The container among what the probe said."""
     lines = said.get("inspected", "").split("\n")
     objects = [msgspec.json.decode(line, type=_Said) for line in lines if line.startswith("{")]
@@ -121,7 +121,7 @@ def parse(said: dict[str, str], inside: list[str]) -> Engine:
         owner=said.get("owner", ""),
         image_id=images[0].id if images else "",
         found=_inspected(containers[0]) if containers else None,
-        inside=live.parse_all(inside),
+        inside=inside,
         told=tuple(said.get("told", "").split()),
         problem=next((line for line in others if "no such object" not in line.lower()), ""),
     )

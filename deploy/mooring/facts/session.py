@@ -140,7 +140,7 @@ def parse(
     said: dict[str, str],
     transcripts: list[str],
     unreadable: list[str],
-    processes: list[str],
+    running: tuple[live.Live, ...],
     held: list[str] | None,
 ) -> Session:
     """The session among what the probe said."""
@@ -155,7 +155,7 @@ def parse(
         unreadable=tuple(unreadable),
         held=None if held is None else _transcripts(held),
         events=tuple(events.parse(said.get("events", "").split("\n"), int(said["now"]))),
-        running=live.parse_all(processes),
+        running=running,
         cleaned=int(said.get("cleaned", "0 0").split()[1]),
         settings=file("settings"),
         kept_settings=file("kept_settings"),

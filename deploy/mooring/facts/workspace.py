@@ -7,6 +7,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
 
 from .. import script
+from ..claude import live
 from ..errors import MooringError
 from ..model import Record, State
 from . import container, files, record, repo, session, target, worktree
@@ -128,10 +129,11 @@ def container_text(image: str, observed: Observed) -> script.Stdin:
     return script.compose(variables, script.ANSWER, container.FRAGMENT, main)
 
 
-def parse_container(lines: list[str]) -> container.Engine:
-    """What that part says. Raises MooringError if it is cut short."""
+def parse_container(lines: list[str], name: str) -> container.Engine:
+    """What that part says of the container `name`. Raises MooringError if it is cut short."""
     pairs = script.decode(lines)
-    return container.parse(dict(pairs), [value for key, value in pairs if key == "inside"])
+    inside = [value for key, value in pairs if key == "inside"]
+    return container.parse(dict(pairs), live.parse_all(inside, name))
 
 
 def parse_files(lines: list[str]) -> files.Files:
@@ -188,6 +190,7 @@ def _observed(pairs: list[tuple[str, str]], asked: Question) -> Observed:
     seen_repo = repo.parse(said, asked.identity)
     records = [script.content(value) for value in every("record")]
     found, found_sum = record.find(records, seen_repo.identity, seen_repo.source)
+    inside = live.parse_all(every("inside"), found.container if found else "")
     return Observed(
         target=target.parse(said),
         repo=seen_repo,
@@ -199,10 +202,10 @@ def _observed(pairs: list[tuple[str, str]], asked: Question) -> Observed:
             said,
             every("transcript"),
             every("unreadable"),
-            [*every("live"), *every("inside")],
+            (*live.parse_all(every("live")), *inside),
             every("held") if asked.project else None,
         ),
-        container=container.parse(said, every("inside")),
+        container=container.parse(said, inside),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pyinfra.api.command import PyinfraCommand
 
-from ..claude import mounts
+from ..claude import first_start, mounts
 from ..container import Wanted, label
 from ..facts import container as fact
 from ..handle import Workspace
@@ -285,7 +285,7 @@ def _names(workspace: Workspace, wanted: Wanted, record: Record) -> dict[str, st
         "anew": "yes" if workspace.plan.makes_worktree or workspace.request.recreate else "",
         "private": wanted.private,
         "store": wanted.store,
-        "claude_json": _claude_json(wanted),
+        "claude_json": json.dumps(first_start.document(wanted.worktree)),
         "read_write": names["rw"],
         "read_only": names["ro"],
         "copies": names["copy"],
@@ -306,16 +306,6 @@ def _names(workspace: Workspace, wanted: Wanted, record: Record) -> dict[str, st
             for item in wanted.mounts
         ),
     }
-
-
-def _claude_json(wanted: Wanted) -> str:
-    """What Claude has to know so that its first start there asks nothing."""
-    return json.dumps(
-        {
-            "hasCompletedOnboarding": True,
-            "projects": {wanted.worktree: {"hasTrustDialogAccepted": True}},
-        }
-    )
 
 
 def _removal(workspace: Workspace, name: str) -> PyinfraCommand:
