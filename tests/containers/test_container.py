@@ -326,3 +326,14 @@ def test_a_config_that_the_container_chose_is_never_read(box: Desk) -> None:
     assert not proof.exists()
     (common / "commondir").unlink()
     made(box)
+
+
+def test_list_says_how_each_container_is(box: Desk, engine: Engine) -> None:
+    box.new("at-host", "--in", "host")
+    names = {topic: json.loads(box.mooring("new", topic, "--json").stdout) for topic in "abc"}
+    engine.docker("stop", "--time", "0", names["b"]["container"])
+    engine.docker("rm", "--force", names["c"]["container"])
+    rows = json.loads(box.mooring("list", "--json").stdout)
+    states = {row["topic"]: row["container_state"] for row in rows}
+    assert states == {"a": "running", "b": "exited", "c": "gone", "at-host": ""}
+    assert "running" in box.mooring("list").stdout

@@ -64,8 +64,9 @@ def list_(pipeline: str | None, everything: bool, as_json: bool) -> None:
     if as_json:
         ui.answer_json(rows)
     elif rows:
-        columns = ("topic", "agent", "state", "session_state", "host", "branch", "ports")
-        ui.table(rows, (*columns, "worktree"))
+        contained = ("container_state",) if any(row["container"] for row in rows) else ()
+        columns = ("topic", "agent", "state", "session_state", *contained, "host", "branch")
+        ui.table(rows, (*columns, "ports", "worktree"))
     else:
         ui.narrate("there are no workspaces yet: mooring new TOPIC")
 

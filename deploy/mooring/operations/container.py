@@ -100,6 +100,7 @@ own_dir() { # a container that is gone by now may have put something else there
 }
 make_private() { # what is this container's alone; it stays when the container is made anew
   (umask 077 && mkdir -p -- "$private/claude" "$private/home") || die "Cannot make $private"
+  own_dir "$private/home/.claude"
   if [ ! -e "$private/claude/.claude.json" ]; then
     rm -f -- "$private/claude/.claude.json.new"
     (umask 077 && printf '%s\n' "$claude_json" >"$private/claude/.claude.json.new") &&
