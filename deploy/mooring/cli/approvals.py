@@ -40,9 +40,9 @@ def trust(
         return 0
     if not as_json:
         for line in what.shown():
-            ui.answer(_safe(line))
+            ui.answer(safe(line))
     approved = what.approved or not what.text
-    if not approved and not show and _agreed(what.repo, yes):
+    if not approved and not show and agreed(what.repo, yes):
         command.approve(what)
         approved = True
     if as_json:
@@ -54,7 +54,8 @@ def trust(
     return 0 if approved else Kind.NOT_APPROVED.value
 
 
-def _agreed(repo: str, yes: bool) -> bool:
+def agreed(repo: str, yes: bool) -> bool:
+    """Whether the person approves what was shown. Raises MooringError where nobody can be asked."""
     if yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -78,6 +79,6 @@ def _data(topic: str | None, agent: str | None, repo: str | None) -> dict[str, A
     return lookup.new_data(registry, wanted)
 
 
-def _safe(line: str) -> str:
+def safe(line: str) -> str:
     """A line of a repo's, without what a terminal would act on."""
     return "".join(c if c.isprintable() or c == "\t" else repr(c)[1:-1] for c in line)

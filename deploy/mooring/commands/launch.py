@@ -123,10 +123,10 @@ def claude_argv(launch: Launch, workspace: Named, *args: str) -> tuple[str, ...]
 
 def user_args(workspace: Named) -> list[str]:
     """`claude.args` of the user's own configuration and of ``--set``; never the repo's."""
-    return _spec(workspace).claude_args
+    return spec_of(workspace).claude_args
 
 
-def _spec(workspace: Named) -> Spec:
+def spec_of(workspace: Named) -> Spec:
     """The user's own configuration, and what the record keeps of the repo's and of ``--set``."""
     layers = load_user(user_directory(), workspace.topic, workspace.agent)
     known = File(env=dict(workspace.env))
@@ -139,7 +139,7 @@ def environment(workspace: Named, session: str) -> dict[str, str]:
 
     Of the repo's `env` it has what was approved when the workspace was last brought up to date.
     """
-    spec = _spec(workspace)
+    spec = spec_of(workspace)
     found = identity.settings(spec.git, _remote(workspace)) if spec.git.credential else ()
     settings = [(name, render_env({name: value}, workspace)[name]) for name, value in found]
     settings += guard_settings(workspace)
@@ -152,7 +152,7 @@ def environment(workspace: Named, session: str) -> dict[str, str]:
 
 def own_variables(workspace: Named) -> dict[str, str]:
     """The spec's `env` for the workspace, as far as it needs no approval any more."""
-    return render_env(_spec(workspace).trusted_env, workspace)
+    return render_env(spec_of(workspace).trusted_env, workspace)
 
 
 def _remote(workspace: Named) -> str:
