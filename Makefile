@@ -5,6 +5,7 @@ SHELL := bash
 PYTHON ?= python3
 CLAUDE_VERSION := 2.1.329
 CLAUDE_OLDEST := 2.1.197
+DEVCONTAINER_VERSION := 0.89.0
 
 # Taken as plain text (make would run a `$(shell …)` in them), and read by recipes as "$$TOPIC".
 override TOPIC := $(value TOPIC)
@@ -48,7 +49,7 @@ wheel: .venv/.installed-check ## Build the wheel into dist/
 	.venv/bin/python -m build --wheel
 
 ci-setup: ## Install what the tests run: system packages (as root or with sudo), the Claude Code CLI, gits
-	@.ci/setup $(CLAUDE_VERSION) $(CLAUDE_OLDEST)
+	@.ci/setup $(CLAUDE_VERSION) $(CLAUDE_OLDEST) $(DEVCONTAINER_VERSION)
 
 clean: ## Remove what the other targets made in this checkout
 	rm -rf .venv dist build node_modules

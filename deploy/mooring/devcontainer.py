@@ -101,7 +101,7 @@ def check(document: Mapping[str, Any], name: str) -> None:
         raise MooringError(
             f"{start}: it is one of Docker Compose (dockerComposeFile), whose services take their "
             "mounts from their own files alone",
-            "say image: or build: in a second one, .devcontainer/mooring/devcontainer.json, "
+            "say image: or build: in a second one, .devcontainer/workspace/devcontainer.json, "
             "and name it with --config",
         )
     for key, (kind, noun) in _KINDS.items():

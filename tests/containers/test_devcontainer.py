@@ -27,7 +27,10 @@ FEATURE = {"id": "hello", "version": "1.0.0", "name": "Hello"}
 
 def program() -> str:
     """The pinned `devcontainer`."""
-    named = os.environ.get(VARIABLE) or PROJECT / "node_modules/.bin/devcontainer"
+    named = (
+        os.environ.get(VARIABLE)
+        or PROJECT / "node_modules/.devcontainer/node_modules/.bin/devcontainer"
+    )
     return shutil.which(named) or lack("@devcontainers/cli is not installed")
 
 
@@ -135,7 +138,10 @@ def test_git_works_in_it_and_cannot_choose_what_runs_outside(crew: Desk, image: 
         assert done.returncode, path
 
 
-def test_a_build_with_a_feature_of_the_repos_and_its_commands(crew: Desk, image: str) -> None:
+@pytest.mark.parametrize("lock", [{}, {"devcontainer-lock.json": '{"features": {}}\n'}])
+def test_a_build_with_a_feature_of_the_repos_and_its_commands(
+    crew: Desk, image: str, lock: dict[str, str]
+) -> None:
     document = {
         "build": {"dockerfile": "Dockerfile"},
         "features": {"./hello": {}},
@@ -150,7 +156,7 @@ def test_a_build_with_a_feature_of_the_repos_and_its_commands(crew: Desk, image:
         "hello/devcontainer-feature.json": json.dumps(FEATURE),
         "hello/install.sh": "#!/bin/sh\necho feature >/feature\n",
     }
-    worktree = prepare(crew, document, files)
+    worktree = prepare(crew, document, files | lock)
     assert not (crew.person.home / "initialized").exists()
     up(crew)
     said = sh(crew, "cat /marker /feature /created; echo $MODE")
@@ -165,7 +171,7 @@ HIDDEN = (".claude/", ".envrc", ".mooring/", ".session-context.md")
 """What Mooring itself has in a worktree."""
 
 
-def test_what_nobody_approved_runs_nothing(crew: Desk, image: str, engine: Engine) -> None:
+def test_what_nobody_approved_runs_nothing(crew: Desk, image: str) -> None:
     document = {"image": image, "initializeCommand": ".devcontainer/init.sh"}
     worktree = prepare(crew, document, {"init.sh": "#!/bin/sh\ntouch ~/ran\n"})
     (worktree / ".devcontainer/init.sh").write_text("#!/bin/sh\ntouch ~/something-else\n")
@@ -214,6 +220,54 @@ def test_the_printed_file_and_the_one_that_was_used(crew: Desk, image: str) -> N
     assert json.loads(used.read_text()) == printed
     assert used.stat().st_mode & 0o777 == 0o600
     assert not used.is_relative_to(worktree)
+
+
+def test_the_printed_file_is_enough_for_another_editor(
+    crew: Desk, image: str, engine: Engine
+) -> None:
+    """As VS Code has it: in a directory of its own, with no `--override-config`."""
+    document = {"build": {"dockerfile": "Dockerfile"}}
+    worktree = prepare(crew, document, {"Dockerfile": f"FROM {image}\n"})
+    printed = crew.mooring("devcontainer", TOPIC, "--print").stdout
+    own = worktree / ".devcontainer/mooring/devcontainer.json"
+    own.parent.mkdir()
+    own.write_text(printed)
+    labels = (f"mooring.topic={TOPIC}", f"mooring.worktree={worktree}")
+    named = [word for label in labels for word in ("--id-label", label)]
+    argv = ("devcontainer", "up", "--workspace-folder", worktree, "--config", own, *named)
+    made = json.loads(crew.person.run(*argv).stdout)["containerId"]
+    done = engine.docker("exec", "--workdir", worktree, made, "git", "status", "--porcelain")
+    assert done.stdout == "?? .devcontainer/mooring/\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "args"),
+    [
+        ([".devcontainer.json"], ()),
+        ([".devcontainer/only/devcontainer.json"], ()),
+        (
+            [".devcontainer/a/devcontainer.json", ".devcontainer/b/devcontainer.json"],
+            ("--config", ".devcontainer/b/devcontainer.json"),
+        ),
+    ],
+)
+def test_where_it_may_be(crew: Desk, image: str, names: list[str], args: tuple[str, ...]) -> None:
+    texts = {name: text_of({"image": image, "containerEnv": {"A": name}}) for name in names}
+    commit(crew.person, crew.repo, texts)
+    crew.new(TOPIC)
+    crew.mooring("devcontainer", "trust", TOPIC, "--yes", *args)
+    up(crew, *args)
+    assert sh(crew, "echo $A") == f"{names[-1]}\n"
+
+
+def test_a_workspace_of_a_url(crew: Desk, image: str, origin: str) -> None:
+    commit(crew.person, crew.repo, {FILE: text_of({"image": image})})
+    crew.person.git("push", cwd=crew.repo)
+    crew.new(TOPIC, "--repo", origin)
+    trust(crew)
+    up(crew)
+    sh(crew, "echo more >>README.md && git commit --all --quiet --message 'Say more'")
+    assert sh(crew, "git log -1 --format=%s && git status --porcelain") == "Say more\n"
 
 
 def test_a_command_has_stdin_and_its_own_status(crew: Desk, image: str) -> None:

@@ -47,7 +47,7 @@ def show(
 
     row = _row(topic, agent, repo)
     if printed:
-        ui.answer(composing.dump(command.compose(row, config).override).rstrip("\n"))
+        ui.answer(composing.dump(command.printed(row, config)).rstrip("\n"))
         return
     what = command.asked(row, config)
     answer = {

@@ -132,6 +132,16 @@ def compose(row: Row, config: str = "") -> Composed:
     return Composed(file=what.file, override=override, digest=digest, place=place)
 
 
+def printed(row: Row, config: str = "") -> dict[str, Any]:
+    """The composed document, for whoever makes the container without us; what it mounts is there.
+
+    Raises MooringError as `compose`.
+    """
+    found = compose(row, config)
+    _prepare(found.place, row)
+    return found.override
+
+
 def up(row: Row, report: Report, *, recreate: bool = False, config: str = "") -> Made:
     """Have the workspace's dev container running, by the real ``devcontainer up``.
 
@@ -147,9 +157,7 @@ def up(row: Row, report: Report, *, recreate: bool = False, config: str = "") ->
             command("mooring", "devcontainer", "up", *row.words, "--recreate"),
         )
     file = override_file(row)
-    for directory in (file.parent, Path(found.place.private)):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _prepare(found.place)
+    _prepare(found.place, row)
     _put(file, composing.dump(found.override).encode())
     argv = [program, "up", *options(row, file), "--config", found.file, *_lock(found.file)]
     if recreate:
@@ -469,24 +477,24 @@ def _claude(provide: str) -> str:
     return real if elf else ""
 
 
-def _prepare(place: Place) -> None:
+def _prepare(place: Place, row: Row) -> None:
     """Have what is mounted there, made by us, so that it doesn't become root's."""
     mine, store = Path(place.private), Path(place.store)
+    for directory in (mine.parent, mine):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (mine / ".claude.json").exists():
         _put(mine / ".claude.json", _settings(place.worktree))
     entries = mounts.entries(place.share)
     names = ["projects", *(one.name for one in entries if one.access != "copy")]
     if place.share == "workspace":
-        names += [f"projects/{place.project[0]}", f"projects/{place.project[1]}"]
-        names += [f"projects/{place.project[1]}/memory"]
+        own, repos = place.project
+        names += [f"projects/{own}", f"projects/{repos}", f"projects/{repos}/memory"]
     for name in names:
         _own_directory(mine / name)
         if place.share != "none":
             (store / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    for entry in mounts.STORE if place.share != "none" else ():
-        content = safely.read(store / entry.name, follow=True)
-        if entry.access == "copy" and content is not None:
-            _put(mine / entry.name, content)
+    if place.share != "none":
+        container._bring(row)
 
 
 def _settings(worktree: str) -> bytes:
