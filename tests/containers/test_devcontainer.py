@@ -285,6 +285,18 @@ def test_another_user_has_the_same_store(crew: Desk, vscode_image: str) -> None:
     assert said == "vscode\n/mooring/claude\n"
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="the CLI gives others' uid to the remote user")
+def test_a_store_that_cannot_be_written_is_refused_before_claude_starts(
+    crew: Desk, vscode_image: str
+) -> None:
+    prepare(crew, {"image": vscode_image})
+    up(crew)
+    done = crew.mooring(*run("claude", "-p", "alpha"), check=False)
+    assert done.returncode == 1
+    assert "uid 1000 can't write to the session store" in done.stdout + done.stderr
+    assert not crew.stub.conversations()
+
+
 def test_down_removes_it_and_nothing_else(crew: Desk, image: str, engine: Engine) -> None:
     prepare(crew, {"image": image})
     made = up(crew)

@@ -190,8 +190,16 @@ def inside(what: Start, row: Row) -> Start:
     document = json.loads(content)
     document["remoteEnv"] = composing.remote(document["remoteEnv"], env)
     _put(file, composing.dump(document).encode())
-    argv = (program, "exec", *options(row, file), *what.argv)
+    argv = (program, "exec", *options(row, file), *_checked(what))
     return replace(what, argv=argv, env={**os.environ, **env})
+
+
+def _checked(what: Start) -> tuple[str, ...]:
+    """The command; Claude's only once it is known that the conversation will be saved."""
+    if Path(what.argv[0]).name != "claude":
+        return what.argv
+    named = what.session or "-"
+    return ("sh", "-c", container.CLAUDE, "claude", named, "claude", *what.argv[1:])
 
 
 def down(row: Row) -> int:
@@ -314,7 +322,7 @@ def _candidates(directory: Path) -> Iterator[Path]:
 
 
 def _inside(worktree: Path, path: Path) -> Path:
-    """The file that a path of the repo leads to. Raises MooringError if that is outside, or none"""
+    """The file that a path of the repo leads to. Raises MooringError for none, or one outside."""
     found = Path(os.path.realpath(path))
     if not found.is_relative_to(os.path.realpath(worktree)):
         raise MooringError(f"Cannot use {path}: it leads out of the worktree")
