@@ -54,6 +54,20 @@ ref_of() { # sets ref: the branch a symbolic ref file names, or the commit it ho
   case $ref in refs/*) ;; *[!0-9a-f]*) ref= ;; esac # else git could take it for an option
 }
 
+mark= # in the name of what a run makes for itself: its pid, and which pids that is one of
+marked() { if [ -z "$mark" ]; then pid_space; mark=$$.$_space; fi; }
+pid_space() { # sets _space, which a container shares with nobody; '' where all is one
+  _space=$(ls -l /proc/self/ns/pid 2>/dev/null)
+  _space=${_space##*[} _space=${_space%]}
+  case $_space in *[!0-9]*) _space= ;; esac
+}
+ended() { # MARK PATH: whether the run that made PATH, under that mark, is over
+  pid_space
+  _its=${1#*.}
+  if [ "${_its%%.*}" = "$_space" ]; then ! kill -0 "${1%%.*}" 2>/dev/null
+  else [ -n "$(find "$2" -prune -cmin +180 2>/dev/null)" ]; fi # its pid means nothing here
+}
+
 if command -v sha256sum >/dev/null; then digest() { sha256sum "$@"; }
 else digest() { shasum -a 256 "$@"; }; fi
 sums() { # reads paths, one a line; prints sha256sum lines of those that are plain files

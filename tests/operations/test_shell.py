@@ -18,6 +18,7 @@ import pytest
 from mooring import facts, operations, script
 from mooring.operations.shell import SHARED
 from tests.operations.scripts import LOCKERS, Target, ended, tools, wait_for
+from tests.operations.test_leftovers import here
 from tests.support import Person, need
 
 
@@ -143,7 +144,7 @@ def test_a_lock_of_the_living_is_never_taken_over(at: Callable[[str], Target]) -
     target = at("mkdir")
     directory = target.root / "locks/busy.d"
     directory.mkdir(parents=True)
-    (directory / "pid").write_text(f"{os.getpid()}\n")
+    (directory / "pid").write_text(f"{os.getpid()}.{here()}\n")
     (target.root / "locks/busy.holder").write_text("kim@desk, pid 1\n")
     then = time.time() - 2 * 3600
     os.utime(directory, (then, then))
@@ -172,7 +173,7 @@ def test_two_who_find_a_dead_owner_do_not_both_take_over(
     directory.mkdir(parents=True)
     dead = subprocess.Popen(["true"])
     dead.wait()
-    (directory / "pid").write_text(f"{dead.pid}\n")
+    (directory / "pid").write_text(f"{dead.pid}.{here()}\n")
     slow = tmp_path / "slow-tools"
     slow.mkdir()
     (slow / "mv").write_text(SLOW_MV.replace("{mv}", need("mv")))

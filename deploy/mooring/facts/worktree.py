@@ -7,15 +7,15 @@ import msgspec
 OWN_CONFIG = r"""
 left_behind() { # what a look that was killed left goes
   for _look in "$root"/locks/.look.* "$root"/locks/.began.*; do
-    _pid=${_look#"$root"/locks/.*.}
-    if [ -e "$_look" ] && ! kill -0 "${_pid%%.*}" 2>/dev/null; then
+    if [ -e "$_look" ] && ended "${_look#"$root"/locks/.*.}" "$_look"; then
       rm -rf -- "$_look" 2>/dev/null; fi
   done
 }
 safe_repo() { # REPO: sets _safe to a repo with its objects, refs, logs, HEAD and index, for a look
   # Its own config and hooks could name a program; this one's config is ours.
   left_behind
-  _safe=$root/locks/.look.$$.$(printf '%s' "$1" | sha | cut -c1-16)
+  marked
+  _safe=$root/locks/.look.$mark.$(printf '%s' "$1" | sha | cut -c1-16)
   rm -rf -- "$_safe"
   mkdir -p -m 700 -- "$_safe" || return 1
   for _file in "$1/HEAD" "$1/index" "$1"/sharedindex.* "$1/packed-refs" "$1/shallow"; do

@@ -86,7 +86,8 @@ from() { # SRC: sets _from to where that is
   esac
 }
 unpack() { # what came with the script
-  bundled=$path/.mooring/.stage.$$.src
+  marked
+  bundled=$path/.mooring/.stage.$mark.src
   new_stage
   rm -f -- "$stage"
   stage=
@@ -166,7 +167,8 @@ $3"
 linked() { # SRC DEST KNOWN
   from "$1"
   if [ -d "$2" ] && [ ! -L "$2" ] && [ "$(tree_sum "$2")" = "$3" ]; then # as we brought it
-    mv -- "$2" "$path/.mooring/.stage.$$.old" && rm -rf -- "$path/.mooring/.stage.$$.old"
+    marked
+    mv -- "$2" "$path/.mooring/.stage.$mark.old" && rm -rf -- "$path/.mooring/.stage.$mark.old"
   elif [ -n "$force" ] && { [ -e "$2" ] || [ -L "$2" ]; } &&
     [ "$(readlink -- "$2")" != "$_from" ] && ! is_tracked "$2"; then mkdirs "$2"; aside mv "$2"; fi
   if same "$2" "-> $_from" "$3"; then return 0; fi

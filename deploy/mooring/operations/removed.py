@@ -118,7 +118,8 @@ put_back() { # whatever somebody made in its place meanwhile goes beside
 lock_repo
 mend_pointers
 find_admin
-began=$root/locks/.began.$$
+marked
+began=$root/locks/.began.$mark
 if [ -n "$w_admin" ]; then
   ref_of "$w_admin/HEAD"; w_head=$ref
   at_work

@@ -64,7 +64,8 @@ lock() { # NAME: holds the target's lock of that name until the script ends, or 
       if abandoned "$_lock.d"; then take_over; else sleep 1; tick; fi
     done
     lock_dir=$_lock.d
-    echo $$ >"$lock_dir/pid"
+    marked
+    echo "$mark" >"$lock_dir/pid"
   fi
   held=$1
   printf '%s\n' "$who, pid $$" >"$_lock.holder"
@@ -83,7 +84,7 @@ tick() {
 }
 abandoned() { # whether a lock's directory is one of a dead process, or of none for five minutes
   _pid=$(cat -- "$1/pid" 2>/dev/null) # it may go at any moment
-  if [ -n "$_pid" ]; then ! kill -0 "$_pid" 2>/dev/null
+  if [ -n "$_pid" ]; then ended "$_pid" "$1"
   else [ -n "$(find "$1" -prune -mmin +5 2>/dev/null)" ]; fi
 }
 take_over() { # one at a time, and looking again: else the slower of two removes the faster's lock
@@ -118,7 +119,9 @@ wt_git() { GIT_COMMON_DIR=$common quiet_git --git-dir="$w_admin" --work-tree="$p
 new_stage() { # sets stage to a fresh file of ours, on the workspace's own file system
   cd -P -- "$path" 2>/dev/null || die "Cannot write: there is no $path"
   mkdirs .mooring/stage
-  fresh .mooring/.stage.$$ && stage=$path/.mooring/.stage.$$ || die "Cannot write to $path/.mooring"
+  marked
+  fresh ".mooring/.stage.$mark" && stage=$path/.mooring/.stage.$mark ||
+    die "Cannot write to $path/.mooring"
   hide_own
 }
 hide_own() { # what is in .mooring

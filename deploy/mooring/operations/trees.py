@@ -53,8 +53,7 @@ tree() { # HOW SRC DEST KNOWN: a whole directory; both end with /
 }
 clear_stages() { # of runs that died
   for _left in "$path"/.mooring/.stage.*; do
-    _pid=${_left##*/.stage.}
-    if [ -e "$_left" ] && [ ! -L "$_left" ] && ! kill -0 "${_pid%%.*}" 2>/dev/null; then
+    if [ -e "$_left" ] && [ ! -L "$_left" ] && ended "${_left##*/.stage.}" "$_left"; then
       if [ -d "$_left" ]; then chmod -R u+rwX -- "$_left"; fi
       rm -rf -- "$_left"
     fi
