@@ -21,6 +21,8 @@ class Conversation(msgspec.Struct, frozen=True):
     observed: Observed
     record: Record | None
     registry: Registry
+    host: str
+    """What pyinfra calls the target."""
 
     @property
     def id(self) -> str:
@@ -35,7 +37,8 @@ class Conversation(msgspec.Struct, frozen=True):
         rows = self.registry.sessions(self.request.topic, self.request.agent)
         ours = [row for row in rows if row.repo == self.observed.repo.identity]
         current = [row for row in ours if row.cleared_at is None] or ours
-        return current[0].session_id if current else ""  # imported, and without a record yet
+        session = current[0].session_id if current else ""  # imported, and without a record yet
+        return "" if session and self._elsewhere(session) else session
 
     def check(self) -> None:
         """Raise MooringError if what is asked for can't go on, or begin."""
@@ -96,6 +99,16 @@ class Conversation(msgspec.Struct, frozen=True):
         """Ids of conversations that began in the worktree and that no workspace has."""
         held = self.observed.session.held or ()
         return tuple(item.session for item in held if not self.registry.session(item.session))
+
+    def _elsewhere(self, session: str) -> bool:
+        """Whether another live workspace has it, which is not one that this one replaces.
+
+        It does where a host, as a container, was made anew and has its store again.
+        """
+        request, observed = self.request, self.observed
+        key = Key(observed.repo.identity, request.agent, request.topic)
+        replaces = self.host if observed.session.of(session) else ""
+        return self.registry.holder(session, observed.target.id, key, replaces) is not None
 
     @property
     def _holder(self) -> str | None:

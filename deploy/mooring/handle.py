@@ -251,7 +251,7 @@ class Workspace:
 
     @property
     def _conversation(self) -> Conversation:
-        return Conversation(self.request, self.observed, self.record, self.registry)
+        return Conversation(self.request, self.observed, self.record, self.registry, self.host.name)
 
     @property
     def session(self) -> str:

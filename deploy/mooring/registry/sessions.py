@@ -122,13 +122,20 @@ def current(
     return reserved, reserved_at
 
 
-def holder(session: str, target: str, key: Key) -> Any:
-    """The workspace, other than that of `key`, whose current session this is; None if none."""
+def holder(session: str, target: str, key: Key, host: str = "") -> Any:
+    """The workspace, other than that of `key`, whose current session this is; None if none.
+
+    That of the same key on `host` is passed over, whatever its target is.
+    """
     rows = IndexedRecord.select().where(
         (IndexedRecord.session_id == session) & (IndexedRecord.state != "ended")
     )
-    here = (target, key.repo, key.agent, key.topic)
-    return next((row for row in rows if (row.target, row.repo, row.agent, row.topic) != here), None)
+    others = (row for row in rows if not (_at(row, key) and row.target == target))
+    return next((row for row in others if not (_at(row, key) and row.host == host)), None)
+
+
+def _at(row: Any, key: Key) -> bool:
+    return (row.repo, row.agent, row.topic) == (key.repo, key.agent, key.topic)
 
 
 def follow(target: str, key: Key, running: Collection[str]) -> None:

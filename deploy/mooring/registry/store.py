@@ -119,6 +119,13 @@ class Registry(Database):
                 record.target, record.key, record.session, record.reserved, running
             )
             columns = {**_columns(record, host), "session_id": current}
+            # A target that went on with the session of the one that was there is in its place.
+            IndexedRecord.delete().where(
+                _same(record)
+                & (IndexedRecord.target != record.target)
+                & (IndexedRecord.host == host)
+                & (IndexedRecord.session_id == current)
+            ).execute()
             IndexedRecord.insert(**columns).on_conflict(
                 conflict_target=list(_RECORD_KEY), update=columns
             ).execute()
@@ -192,9 +199,9 @@ class Registry(Database):
         return sessions.newest(target, key)
 
     @explaining
-    def holder(self, session: str, target: str, key: Key) -> str | None:
+    def holder(self, session: str, target: str, key: Key, host: str = "") -> str | None:
         """The topic of another live workspace whose session this is, if there is one."""
-        row = sessions.holder(session, target, key)
+        row = sessions.holder(session, target, key, host)
         return row.topic if row else None
 
     @explaining
@@ -310,9 +317,12 @@ class Registry(Database):
 
 
 def _is(record: Record) -> Any:
+    return _same(record) & (IndexedRecord.target == record.target)
+
+
+def _same(record: Record) -> Any:
     return (
-        (IndexedRecord.target == record.target)
-        & (IndexedRecord.repo == record.repo)
+        (IndexedRecord.repo == record.repo)
         & (IndexedRecord.agent == record.agent)
         & (IndexedRecord.topic == record.topic)
     )
