@@ -15,7 +15,7 @@ from pyinfra.context import ctx_host
 
 from .caches import Caches
 from .caches import request as cache_request
-from .errors import MooringError
+from .errors import MooringError, command
 from .handle import Report, Workspace
 from .model import request
 from .operations.cache import cache
@@ -97,11 +97,33 @@ def _guarded(compose: Callable[[Host], None]) -> None:
     """Compose on the host in context; a refusal is said in a sentence and fails this host alone."""
     host = ctx_host.get()
     try:
+        _check_stays(host)
         compose(host)
     except MooringError as error:
         for line in error.lines():
             logger.error(f"{host.print_prefix}{line}")
         host.state.fail_hosts({host})
+
+
+def _check_stays(host: Host) -> None:
+    """Raise MooringError for a container that pyinfra had to start: it removes it at the end.
+
+    Of what is in it, it makes an image. One that was there before is kept from that.
+    """
+    connector: Any = host.connector
+    if getattr(connector, "no_stop", True):  # it ran already, or is no container
+        return
+    name = connector.data["docker_identifier"]
+    if connector.container_id == name:
+        connector.no_stop = True
+        raise MooringError(
+            f"Cannot use the container {name}: it was not running, and may not stay so",
+            command("docker", "start", name, note="which pyinfra has just done"),
+        )
+    raise MooringError(
+        f"Cannot use {name}: it is an image, and a workspace needs a container that runs",
+        command("docker", "run", "--detach", name, "sleep", "infinity", note="and use its name"),
+    )
 
 
 def _report(host: Host) -> Report:
