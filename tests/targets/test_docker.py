@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 
+from mooring import script
 from mooring.deploys import PROVISION, RETIRE
 from tests.claude.stub import MessagesStub
 from tests.containers.engine import Engine
 from tests.files.test_templates import _sample_argv
 from tests.git.traces import ROOT, listing, rows
+from tests.operations.test_leftovers import here
 from tests.support import PROJECT, Done, Person, need
 from tests.targets.box import HOME, Box, box_target
 from tests.targets.sshd import SshTarget
@@ -44,8 +46,8 @@ def made(box: Box, **data: str) -> str:
 
 
 def record(box: Box) -> dict[str, object]:
-    script = f"find ~/{ROOT}/records -name '*.json' -exec cat {{}} +"
-    value = json.loads(box.run(script).stdout)
+    found = box.run(f"find ~/{ROOT}/records -name '*.json' -exec cat {{}} +")
+    value = json.loads(found.stdout)
     assert isinstance(value, dict)
     return value
 
@@ -79,6 +81,31 @@ def test_a_path_in_the_container(box: Box) -> None:
     assert box.run(f"cat {place}/.env.local").stdout == "API_KEY=planted-secret\n"
     retired(box, repo=SHOP)
     assert box.run(f"git -C {SHOP} branch").stdout == "* main\n"
+
+
+def test_whose_it_is(person: Person, engine: Engine, vscode_image: str) -> None:
+    """The container's user has it, at their own home."""
+    with box_target(person, engine, vscode_image) as box:
+        box.run(MAKE_SHOP)
+        place = made(box, repo="~/src/shop")
+        assert place == f"/home/vscode/src/shop.worktrees/{TOPIC}"
+        assert box.run("find . ! -user vscode").stdout == ""
+        retired(box, repo="~/src/shop")
+
+
+def test_its_pids_are_its_own(box: Box) -> None:
+    """So that a run here never takes what one there is at work on for left behind."""
+    asked = script.compose({"root": "/x"}, 'marked; printf %s "${mark#*.}"')
+    argv = ("exec", "--interactive", box.name, "sh", "-c", script.RUN)
+    there = box.engine.docker(*argv, input=str.__str__(asked)).stdout
+    assert there.isdigit()
+    assert there != here()
+
+
+def test_without_a_container(person: Person) -> None:
+    argv = ("-y", PROJECT / "inventories/docker.py", PROJECT / "deploy/workspace.py")
+    done = person.pyinfra(*argv, "--data", "topic=x", "--data", "repo=y", check=False)
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_by_its_name_alone_from_anywhere(person: Person, origin: str, box: Box) -> None:
@@ -273,6 +300,25 @@ def test_a_conversation_outlives_the_container(desk: Box, stub: MessagesStub, or
     assert turn(desk, "beta", "--resume", session) == session
     texts = stub.texts(stub.last_conversation())
     assert [word for word in ("alpha", "beta") if word in texts] == ["alpha", "beta"]
+
+
+def test_a_workspace_outlives_the_container(
+    person: Person, engine: Engine, image: str, volume: str, origin: str, box: Box
+) -> None:
+    """Where Mooring's directory is a volume, with what nobody committed."""
+    with box_target(
+        person, engine, image, *box.options, f"--volume={volume}:{HOME}/{ROOT}"
+    ) as kept:
+        place = made(kept, repo=origin)
+        kept.run(f"echo mine >{place}/idea.txt")
+        before = record(kept)
+        kept.remove()
+        kept.start()
+        kept.deploy("workspace", topic=TOPIC, repo=origin)
+        assert kept.run(f"cat {place}/idea.txt").stdout == "mine\n"
+        after = record(kept)
+        for name in ("target", "session", "worktree", "ports"):
+            assert after[name] == before[name], name
 
 
 def test_a_second_container_has_a_conversation_of_its_own(
