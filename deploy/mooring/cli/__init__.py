@@ -9,7 +9,7 @@ import click
 
 from .. import __version__, ui
 from ..errors import Kind, MooringError
-from . import approvals, caches, devcontainer, entering, files, views, workspaces
+from . import approvals, caches, devcontainer, entering, files, stores, views, workspaces
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -33,6 +33,7 @@ COMMANDS = (
     files.files,
     approvals.trust,
     caches.cache,
+    stores.store,
     devcontainer.devcontainer,
 )
 for _command in COMMANDS:
