@@ -23,7 +23,10 @@ def test_an_unchanged_workspace_takes_one_command(person: Person, repo: Path) ->
     assert commands(person, repo) == 1
 
 
-@pytest.mark.parametrize("args", [["--help"], ["list"], ["status", "fix-login"], ["sessions"]])
+@pytest.mark.parametrize(
+    "args",
+    [["--help"], ["list"], ["status", "fix-login"], ["sessions"], ["store", "copy", "--help"]],
+)
 def test_what_reads_the_index_imports_no_engine(
     person: Person, repo: Path, args: list[str]
 ) -> None:

@@ -90,8 +90,9 @@ def copy(source: str, target: str, wish: Wish, report: Report) -> list[dict[str,
             for name in (source, target)
         )
         days = two.days() or DAYS
-        pair = _Pair(one, two, one.sessions(), two.sessions(), {}, days)
-        pair.running = {**two.running(), **one.running()}
+        with engine.told(f"look for what runs in {source} and {target}"):
+            running = {**two.running(), **one.running()}
+        pair = _Pair(one, two, one.sessions(), two.sessions(), running, days)
         return [msgspec.to_builtins(row) for row in _rows(pair, wish, report)]
 
 
@@ -117,6 +118,8 @@ def _rows(pair: _Pair, wish: Wish, report: Report) -> Iterator[Row]:
             yield _one(pair, wish, session)
         except MooringError as error:
             yield _refused(session, error.message, error.hints[0] if error.hints else "")
+        except (OSError, *engine.FAILURES) as error:
+            yield _refused(session, engine.reason(error))
 
 
 def _chosen(pair: _Pair, wish: Wish) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -34,7 +35,7 @@ LIFE = "21600"
 HIDDEN = "***"
 _FIELD = re.compile(r"([^,=\s]*(?:pass|secret|token|key|cred)[^,=\s]*)=[^,\s]*", re.IGNORECASE)
 _LOGIN = re.compile(r"(//[^/@:\s]*):[^/@\s]*@")
-FAILURES = (DockerException, requests.exceptions.RequestException)
+FAILURES = (DockerException, requests.exceptions.RequestException, tarfile.TarError)
 
 
 class Done(msgspec.Struct, frozen=True):
