@@ -6,13 +6,17 @@ import io
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,7 @@ from tests.claude.stub import MessagesStub
 from tests.containers.conftest import QUIET
 from tests.containers.engine import Engine
 from tests.support import Done, Person, until
+from tests.targets.sshd import SshTarget, ssh_target
 
 ID = "0b5f1f5e-0000-4000-8000-00000000000a"
 OTHER = "0b5f1f5e-0000-4000-8000-00000000000b"
@@ -44,7 +49,9 @@ class Store:
         return self.person.mooring(*words, check=check)
 
     def json(self, verb: str, *args: str) -> Any:
-        return json.loads(self(verb, *args, "--json", check=False).stdout)
+        done = self(verb, *args, "--json", check=False)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
 
     def copy(self, *args: str) -> list[dict[str, Any]]:
         """Copy all there is; the rows, of which one is refused if it fails."""
@@ -449,3 +456,58 @@ def test_names_that_lead_out_of_an_archive(name: str) -> None:
     with tarfile.open(fileobj=buffer) as tar:
         found = [inner(f"tasks/{ID}", member.name) for member in tar]
     assert found == [f"tasks/{ID}/y" if name == "y" else None, None]
+
+
+@pytest.fixture
+def sshd(person: Person) -> Iterator[SshTarget]:
+    """Another user of this machine, whom `person` reaches as `ssh box`."""
+    with ssh_target(person) as target:
+        yield target
+
+
+@pytest.fixture
+def remote(sshd: SshTarget, engine: Engine) -> Iterator[Person]:
+    """A person whose engine is at the end of ssh, where another user's `docker` has a context."""
+    socket_ = sshd.home / "docker.sock"
+    with relay(socket_, engine.host.removeprefix("unix://")):
+        sshd.run(f"docker context create here --docker host=unix://{socket_}")
+        sshd.run("docker context use here")
+        yield replace(sshd.client, env=sshd.client.env | {"DOCKER_HOST": f"ssh://{sshd.name}"})
+
+
+@contextmanager
+def relay(at: Path, to: str) -> Iterator[None]:
+    """A socket that any user may use, and what is behind it."""
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = server.accept()
+                engine = socket.socket(socket.AF_UNIX)
+                engine.connect(to)
+                for ends in ((client, engine), (engine, client)):
+                    threading.Thread(target=pump, args=ends, daemon=True).start()
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(at))
+        at.chmod(0o777)
+        server.listen()
+        threading.Thread(target=serve, daemon=True).start()
+        yield
+
+
+def test_an_engine_at_the_end_of_ssh(volume: Store, remote: Person) -> None:
+    far = Store(remote, volume.engine, volume.image, volume.name)
+    place = far.write(TRANSCRIPT)
+    place.write_bytes(os.urandom(3 << 20))
+    content = place.read_bytes()
+    assert {item["state"] for item in far.json("probe", far.name)} <= {"ok", "warn"}
+    assert far.copy("host", far.name, "--move")[0]["removed"]
+    assert far.results(far.name, "host") == {ID: "copied"}
+    assert place.read_bytes() == content

@@ -23,8 +23,8 @@ from .volume import opened_volume
 DAYS = 30
 """After how many days Claude deletes transcripts, unless its settings say otherwise."""
 DAY = 86400
-PATIENCE = 0.5
-"""Seconds without a word."""
+PATIENCE = 3.0
+"""Seconds between two words on how far it is."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

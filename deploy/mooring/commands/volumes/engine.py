@@ -6,13 +6,16 @@ import os
 import re
 import secrets
 import socket
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import msgspec
+import paramiko
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.models.containers import Container
@@ -35,7 +38,12 @@ LIFE = "21600"
 HIDDEN = "***"
 _FIELD = re.compile(r"([^,=\s]*(?:pass|secret|token|key|cred)[^,=\s]*)=[^,\s]*", re.IGNORECASE)
 _LOGIN = re.compile(r"(//[^/@:\s]*):[^/@\s]*@")
-FAILURES = (DockerException, requests.exceptions.RequestException, tarfile.TarError)
+FAILURES = (
+    DockerException,
+    requests.exceptions.RequestException,
+    tarfile.TarError,
+    paramiko.SSHException,
+)
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -47,20 +55,35 @@ class Done(msgspec.Struct, frozen=True):
 
 
 def connect() -> docker.DockerClient:
-    """The engine that DOCKER_HOST, or the client's context, names; `ssh://` by the `ssh` program.
+    """The engine that DOCKER_HOST, or the client's context, names; `ssh://` by paramiko.
 
     Raises MooringError if it doesn't answer.
     """
     try:
-        client = docker.from_env(use_ssh_client=True, timeout=300)
+        named = {**os.environ, "DOCKER_HOST": _with_port(os.environ.get("DOCKER_HOST", ""))}
+        client = docker.from_env(timeout=300, environment=named)
         client.ping()
-    except FAILURES as error:
+    except (OSError, *FAILURES) as error:
         where = os.environ.get("DOCKER_HOST", "")
         raise MooringError(
             f"Cannot reach the Docker engine{where and f' at {where}'}: {reason(error)}",
             command("docker", "info"),
         ) from None
     return client
+
+
+def _with_port(host: str) -> str:
+    """An ssh address with the port that ssh's own config says: the SDK puts 22 where none is."""
+    parts = urlsplit(host)
+    if parts.scheme != "ssh" or parts.port or not parts.hostname or parts.hostname[0] == "-":
+        return host
+    argv = ["ssh", "-G", "--", parts.hostname]
+    try:
+        said = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return host
+    port = next((line.split()[1] for line in said.splitlines() if line.startswith("port ")), "")
+    return f"ssh://{parts.netloc}:{port}{parts.path}" if port.isdecimal() else host
 
 
 def reason(error: Exception) -> str:

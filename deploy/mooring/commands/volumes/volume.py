@@ -75,6 +75,7 @@ while IFS= read -r kind && IFS= read -r from && IFS= read -r to; do
   elif [ -L "$to" ] || [ -d "$to" ]; then exit 66
   else mv -f -- "$stage/$from" "$to" || exit 67; fi
 done <"$stage/plan"
+rm -rf -- "$stage"
 """
 REMOVE = r"""
 s=$1
@@ -113,6 +114,7 @@ class Volume:
         self._client = client
         self._inside = within
         self._report = report
+        self._owned: tuple[int, int] | None = None
 
     def sessions(self) -> dict[str, list[tuple[str, int]]]:
         """See Place."""
@@ -199,18 +201,20 @@ class Volume:
     def bring(self, what: Bring) -> None:
         """See Place: staged in the volume, read back, and renamed by a script there."""
         stage = self._inside.stage
-        owner = self._owner()
+        self._owned = owner = self._owned or self._owner()
         try:
             with engine.told(f"write to the volume {self.name!r}"):
                 self._inside.container.put_archive(PLACE, _tar(what, stage, owner))
             self._check(what, stage)
             expected = "-" if what.expected is None else str(what.expected)
             who = f"{owner[0]}:{owner[1]}"
-            done = self._inside.run(PUT, stage, what.transcript, expected, who)
+            with engine.told(f"write to the volume {self.name!r}"):
+                done = self._inside.run(PUT, stage, what.transcript, expected, who)
             if done.status:
                 raise _not_put(what, done.status, done.err, self.name)
-        finally:
+        except BaseException:
             engine.remove_stage(self._inside, stage)
+            raise
 
     def _check(self, what: Bring, stage: str) -> None:
         """Read what was staged. Raises MooringError unless all of it is as it should be."""
