@@ -319,6 +319,11 @@ class Workspace:
         self.registry.index(record, self.host.name, event, running)
         self._note_transcript()
 
+    @property
+    def container(self) -> str:
+        """The name of the container that the workspace is used in; '' for the host."""
+        return self.record.container if self.record and self.request.place != "host" else ""
+
     def note_seen(self) -> None:
         """Tell the registry which commit and transcript the probe saw."""
         if self.record:

@@ -107,10 +107,10 @@ def test_a_conversation_of_the_host_goes_on_in_it_and_back(
     crew.turn("new", "elsewhere", say="omega")
     worktree = prepare(crew, {"image": image})
     crew.turn("new", TOPIC, say="alpha")
-    made = up(crew)
     session = crew.row(TOPIC)["session"]
-    crew.mooring(*run("claude", "--resume", session, "-p", "beta"))
+    crew.turn("resume", TOPIC, "--in", "devcontainer", say="beta")
     assert crew.heard("alpha", "beta", "omega") == ["alpha", "beta"]
+    made = up(crew)
     crew.turn("resume", TOPIC, say="gamma")
     assert crew.heard("alpha", "beta", "gamma") == ["alpha", "beta", "gamma"]
     assert crew.row(TOPIC)["session"] == session
@@ -290,11 +290,25 @@ def test_a_store_that_cannot_be_written_is_refused_before_claude_starts(
     crew: Desk, vscode_image: str
 ) -> None:
     prepare(crew, {"image": vscode_image})
-    up(crew)
-    done = crew.mooring(*run("claude", "-p", "alpha"), check=False)
+    done = crew.turn("new", TOPIC, "--in", "devcontainer", say="alpha", check=False)
     assert done.returncode == 1
     assert "uid 1000 can't write to the session store" in done.stdout + done.stderr
     assert not crew.stub.conversations()
+
+
+def test_claude_in_it_is_seen_and_an_end_removes_it(crew: Desk, image: str, engine: Engine) -> None:
+    prepare(crew, {"image": image})
+    with crew.waiting("new", TOPIC, "--in", "devcontainer", "--", "-p", "alpha"):
+        done = crew.mooring("end", TOPIC, check=False)
+        assert "Claude is running there" in done.stderr
+        done = crew.turn("resume", TOPIC, say="beta", check=False)
+        assert "is running" in done.stderr
+    made = up(crew)
+    crew.mooring("end", TOPIC)
+    assert engine.docker("inspect", made, check=False).returncode
+    crew.turn("resume", TOPIC, say="gamma")
+    assert crew.heard("alpha", "gamma") == ["alpha", "gamma"]
+    crew.mooring("end", TOPIC)
 
 
 def test_down_removes_it_and_nothing_else(crew: Desk, image: str, engine: Engine) -> None:

@@ -122,7 +122,7 @@ def settings_options(function: F) -> F:
 place_option = click.option(
     "--in",
     "place",
-    type=click.Choice(["container", "host"]),
+    type=click.Choice(["container", "devcontainer", "host"]),
     help="Where. Default: in the container, if there is to be one.",
 )
 _recreate_option = click.option(

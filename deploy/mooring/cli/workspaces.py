@@ -216,13 +216,18 @@ def _how(
 ) -> Any:
     from ..commands import launch as launching
 
-    options = {"json": as_json, "piped": prompt == "-", "contained": place == "container"}
+    options = {
+        "json": as_json,
+        "piped": prompt == "-",
+        "contained": place in ("container", "devcontainer"),
+    }
     return launching.wanted(launch, arguments, **options, report=ui.narrate)
 
 
 def _made(made: Any, as_json: bool, how: Any, start: Callable[[], Any]) -> int:
     """Answer what was made, or start Claude there."""
     from ..commands import launchers
+    from ..commands.new import DEVCONTAINER
 
     record = made.record
     if made.dry:
@@ -237,6 +242,10 @@ def _made(made: Any, as_json: bool, how: Any, start: Callable[[], Any]) -> int:
         ui.narrate(f"{record.topic}: {done} (branch {record.branch}, {ports})")
         if made.prompt and not how.starts:
             ui.narrate(f"the prompt is in {made.prompt}; Claude is not started")
+    if made.container == DEVCONTAINER and record and not made.dry:
+        from ..commands import devcontainer, lookup
+
+        devcontainer.up(lookup.row_of(open_registry(), record), ui.narrate)
     if how.starts and not made.dry:
         return launchers.LAUNCHERS[how.how](made, how, start, open_registry(), ui.narrate)
     if as_json:

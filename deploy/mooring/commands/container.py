@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,26 +49,20 @@ ends with 0 where it could not (measured with 2.1.329)."""
 
 
 def claude(what: Start, workspace: Named) -> Start:
-    """The start of Claude in the workspace's container.
-
-    Raises MooringError if that isn't there.
-    """
-    users = _read(Path.home() / first_start.FILE)
-    _bring(workspace, what.cwd, users)
-    what = replace(what, env={**what.env, **first_start.variables(users)})
+    """The start of Claude as it is to be in a container, which has what it needs for it by now."""
+    users = bring(workspace, what.cwd)
+    secret = first_start.variables(users)
     argv = ("sh", "-c", CLAUDE, "claude", what.session or "-", "claude", *what.argv[1:])
-    return inside(replace(what, argv=argv), workspace, tuple(first_start.variables(users)))
+    return replace(what, argv=argv, env={**what.env, **secret}, passes=tuple(secret))
 
 
-def inside(what: Start, workspace: Named, more: Iterable[str] = ()) -> Start:
+def inside(what: Start, workspace: Named) -> Start:
     """The same, started in the workspace's container: its values travel by name, not in argv.
 
-    `more` are names of variables that it gets besides those of the workspace.
     Raises MooringError if that isn't there, and can't be started.
     """
     _started(workspace)
-    token = str(uuid.uuid4())
-    env = {**_variables(what, workspace, more), RUN: token}
+    env = variables(what, workspace)
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and not what.headless
     names = (word for name in env for word in ("--env", name))
     argv = (
@@ -82,8 +76,13 @@ def inside(what: Start, workspace: Named, more: Iterable[str] = ()) -> Start:
         workspace.container,
         *what.argv,
     )
-    stop = ("docker", "exec", workspace.container, "sh", "-c", _STOP, "stop", token)
+    stop = stopping(workspace.container, env)
     return replace(what, argv=argv, env={**os.environ, **env}, stop=stop)
+
+
+def stopping(container: str, env: Mapping[str, str]) -> tuple[str, ...]:
+    """What ends whatever was started in there with that environment (see `variables`)."""
+    return ("docker", "exec", container, "sh", "-c", _STOP, "stop", env[RUN])
 
 
 RUN = "MOORING_RUN"
@@ -112,16 +111,20 @@ def _started(workspace: Named) -> None:
         )
 
 
-def _variables(what: Start, workspace: Named, more: Iterable[str]) -> dict[str, str]:
-    """What a process in the container gets of `what`'s environment, and what git needs there."""
-    ours = {*own_variables(workspace), *workspace.passes, *SHOWN, hooks.FORK, *more}
+def variables(what: Start, workspace: Named) -> dict[str, str]:
+    """What a process in the container gets of `what`'s environment, and what git needs there.
+
+    It also says which start it was, so that just this one can be ended.
+    """
+    ours = {*own_variables(workspace), *workspace.passes, *SHOWN, hooks.FORK, *what.passes}
     env = {
         name: value
         for name, value in what.env.items()
         if name in ours or OURS.fullmatch(name) or PASSED.fullmatch(name)
     }
     settings = [("safe.directory", "*"), *guard_settings(workspace)]
-    return {**_who(workspace), **env, **identity.variables({}, settings)}
+    git = identity.variables({}, settings)
+    return {**_who(workspace), **env, **git, RUN: str(uuid.uuid4())}
 
 
 def _who(workspace: Named) -> dict[str, str]:
@@ -137,13 +140,17 @@ def _who(workspace: Named) -> dict[str, str]:
     }
 
 
-def _bring(workspace: Named, worktree: str, users: Any) -> None:
-    """Bring the container its own copies of the user's settings, as they are now."""
+def bring(workspace: Named, worktree: str) -> Any:
+    """Bring the container its own copies of the user's settings, as they are now.
+
+    Returns what the user's `.claude.json` says.
+    """
+    users = _read(Path.home() / first_start.FILE)
     key = Key(workspace.repo, workspace.agent, workspace.topic)
     root = Path(os.path.realpath(Path.home() / ".local/share/mooring"))
     place = root / private(key) / "claude"
     if not place.is_dir():
-        return
+        return users
     there = _read(place / first_start.FILE)
     known = first_start.merged(there, worktree, users)
     if known != there:
@@ -152,6 +159,7 @@ def _bring(workspace: Named, worktree: str, users: Any) -> None:
         source = transcripts.store() / entry.name
         if entry.access == "copy" and source.is_file():
             _put(place / entry.name, source.read_bytes())
+    return users
 
 
 def _read(path: Path) -> Any:

@@ -177,29 +177,23 @@ def inside(what: Start, row: Row) -> Start:
     """
     program, file = _program(row), override_file(row)
     content = safely.read(file)
-    if content is None or not _digests(row):
+    listed = _listed(row)
+    if content is None or not listed:
         raise MooringError(
             f"Cannot enter the dev container of {row.topic!r}: it has none",
             command("mooring", "devcontainer", "up", *row.words),
         )
     env = {
         name: value
-        for name, value in container._variables(what, row).items()
+        for name, value in container.variables(what, row).items()
         if not name.startswith("GIT_CONFIG_")  # the container has its own (see override)
     }
     document = json.loads(content)
     document["remoteEnv"] = composing.remote(document["remoteEnv"], env)
     _put(file, composing.dump(document).encode())
-    argv = (program, "exec", *options(row, file), *_checked(what))
-    return replace(what, argv=argv, env={**os.environ, **env})
-
-
-def _checked(what: Start) -> tuple[str, ...]:
-    """The command; Claude's only once it is known that the conversation will be saved."""
-    if Path(what.argv[0]).name != "claude":
-        return what.argv
-    named = what.session or "-"
-    return ("sh", "-c", container.CLAUDE, "claude", named, "claude", *what.argv[1:])
+    argv = (program, "exec", *options(row, file), *what.argv)
+    stop = container.stopping(listed[0].split()[0], env)
+    return replace(what, argv=argv, env={**os.environ, **env}, stop=stop)
 
 
 def down(row: Row) -> int:
@@ -502,7 +496,7 @@ def _prepare(place: Place, row: Row) -> None:
         if place.share != "none":
             (store / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     if place.share != "none":
-        container._bring(row)
+        container.bring(row, place.worktree)
 
 
 def _settings(worktree: str) -> bytes:

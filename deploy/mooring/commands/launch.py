@@ -46,6 +46,8 @@ class Start(msgspec.Struct, frozen=True):
     """The file it reads first, as Claude does its prompt; '' for our own stdin."""
     store: str = ""
     """The session store, where it isn't this user's own."""
+    passes: tuple[str, ...] = ()
+    """Names in `env` that a container gets besides those of every start in the workspace."""
     stop: tuple[str, ...] = ()
     """What ends it where that doesn't end with its client, as in a container."""
 

@@ -14,9 +14,9 @@ import platformdirs
 from ..claude.events import workspace_line
 from ..model import Record
 from ..registry import Registry, Row
-from . import container, launch, terminals
-from .lookup import Meant, find, missing
-from .new import Made
+from . import container, devcontainer, launch, terminals
+from .lookup import Meant, find, missing, row_of
+from .new import DEVCONTAINER, Made
 from .places import LOCAL
 
 Report = Callable[[str], None]
@@ -32,9 +32,18 @@ def _exec(
     said = " ".join(what.argv[:3])
     if made.container:
         assert made.record
-        what, where = container.claude(what, made.record), f" of the container {made.container}"
+        what = _contained(container.claude(what, made.record), made, registry)
+        where = f" of the container {made.container}"
     report(f"starting {said} in {what.cwd}{where}")
     return launch.start(what, registry)
+
+
+def _contained(what: launch.Start, made: Made, registry: Registry) -> launch.Start:
+    """The start in the workspace's container, or in its dev container."""
+    assert made.record
+    if made.container != DEVCONTAINER:
+        return container.inside(what, made.record)
+    return devcontainer.inside(what, row_of(registry, made.record))
 
 
 def _in(terminal: str) -> Launcher:
@@ -68,7 +77,7 @@ def _again(record: Record, how: launch.Launch, made: Made) -> tuple[str, ...]:
     )
     prompt = ("--prompt", f"@{made.prompt}") if made.prompt else ()
     where = ("--agent", record.agent, "--repo", record.source, "--launch", "exec")
-    place = ("--in", "container" if made.container else "host") if record.container else ()
+    place = ("--in", _place(made)) if record.container or made.container else ()
     return (
         *_kept_names(),
         *_mooring(),
@@ -78,6 +87,12 @@ def _again(record: Record, how: launch.Launch, made: Made) -> tuple[str, ...]:
         *prompt,
         *(("--", *how.args) if how.args else ()),
     )
+
+
+def _place(made: Made) -> str:
+    if made.container == DEVCONTAINER:
+        return DEVCONTAINER
+    return "container" if made.container else "host"
 
 
 def _kept_names() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from ..errors import MooringError, command, usage
-from ..model import check_agent, check_pipeline, check_topic
+from ..model import Record, check_agent, check_pipeline, check_topic
 from ..registry import Registry, Row
 from ..repo import parse_source, path_identity
 from .places import (
@@ -231,6 +231,17 @@ def new_data(registry: Registry, wanted: Meant) -> dict[str, object]:
         "repo": known.get(repo, repo),
         "named_repo": wanted.named_repo,
     }
+
+
+def row_of(registry: Registry, record: Record) -> Row:
+    """The workspace of a record that was just taken into the index. Raises KeyError for another."""
+    rows = registry.rows(record.topic, record.agent)
+    found = next(
+        (row for row in rows if (row.target, row.key) == (record.target, record.key)), None
+    )
+    if found is None:
+        raise KeyError(record.topic)
+    return found
 
 
 def of(row: Row) -> Meant:

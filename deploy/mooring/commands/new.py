@@ -17,6 +17,9 @@ from .answer import of_record
 from .lookup import Meant, data_of, of
 from .places import is_repo, standing_in
 
+DEVCONTAINER = "devcontainer"
+"""Where Claude can be besides `host` and `container`: made by another program, after the rest."""
+
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What a provision came to, or in a dry run would come to."""
@@ -36,7 +39,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     """The topic whose conversation is forked here, '' if none is."""
     container: str
-    """The container that Claude is to be started in; '' for the host."""
+    """The container that Claude is to be in, by name, or `devcontainer`; '' for the host."""
     prompt: str
     """The file with what to say first, '' for nothing."""
     intro: tuple[str, ...]
@@ -63,6 +66,8 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
     Raises MooringError with the reason if it can't be had; OccupiedError, before anything is
     changed, if a conversation is to begin where there is one.
     """
+    outside = data.get("place") == DEVCONTAINER
+    data = {**data, "place": "host"} if outside else data
     outcome = runner.run("workspace", data, report, dry=dry)
     workspace = outcome.workspace
     record = workspace.record
@@ -83,7 +88,7 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
         flags=("--settings", f"{plan.worktree}/{plan.settings}") if flagged else (),
         head=found.head if found else "",
         origin=record.parent if workspace.request.carry else "",
-        container="" if workspace.request.place == "host" else record.container,
+        container=DEVCONTAINER if outside else workspace.container,
         prompt=f"{plan.worktree}/{plan.prompt}" if said else "",
         intro=prompt.intro(said) if said else (),
         changed=outcome.changed,

@@ -6,7 +6,7 @@ import os
 
 from ..errors import MooringError, command
 from ..registry import Registry, Row
-from . import container, launch
+from . import container, devcontainer, launch
 from .lookup import Meant, find, missing
 from .places import LOCAL, moved
 
@@ -34,10 +34,14 @@ def in_workspace(
 ) -> launch.Start:
     """The command in the workspace, as the index knows it: in its container, if it has one.
 
-    `place` is `host` or `container`, where somebody said which. No argv is a shell.
+    `place` is `host`, `container` or `devcontainer`, where somebody said which. No argv is a shell.
     Raises MooringError if there is no such workspace or container, or it ended.
     """
     row = here(registry, wanted)
+    if place == "devcontainer":
+        env = launch.environment(row, row.session)
+        start = launch.Start(argv or ("sh", "-c", _SHELL), row.worktree, env)
+        return devcontainer.inside(start, row)
     contained = bool(row.container) and place != "host"
     if place == "container" and not contained:
         raise MooringError(

@@ -20,22 +20,32 @@ FRAGMENT = rf"""
 probe_container() {{ # the recorded container, and the image that is wanted or recorded
   : "${{image:=$r_image}}"
   say image "$image"
-  if [ -z "$image$r_container" ]; then return 0; fi
+  dev=
+  if [ -n "$record" ]; then
+    private_of "$record"
+    if [ -f "$private/devcontainer.json" ]; then dev=yes; fi
+  fi
+  if [ -z "$image$r_container$dev" ]; then return 0; fi
+  say dev "$dev"
   say owner "$(id -u):$(id -g)"
   if command -v docker >/dev/null; then say engine docker
   elif command -v podman >/dev/null; then say engine podman; return 0; fi
   set --
   for _name in "$r_container" "$image"; do if [ -n "$_name" ]; then set -- "$@" "$_name"; fi; done
-  say inspected "$(docker inspect --format '{{{{json .}}}}' -- "$@" 2>&1)"
-  if [ -n "$r_container" ]; then probe_inside; fi
+  if [ $# -gt 0 ]; then say inspected "$(docker inspect --format '{{{{json .}}}}' -- "$@" 2>&1)"; fi
+  if [ -n "$r_container" ]; then probe_inside "$r_container"; fi
+  if [ -n "$dev" ]; then
+    for _box in $(docker ps --quiet --filter "label=mooring.kind=devcontainer" \
+      --filter "label=mooring.worktree=$path" 2>/dev/null); do probe_inside "$_box"; done
+  fi
   if [ -n "$common" ]; then
     say told "$(quiet_git config --file "$common/config" --no-includes --get-regexp \
       '^(remote\..*url|http\..*extraheader)$' 2>/dev/null | grep -e 'extraheader ' \
       -e '://[^/@ ]*:[^/@ ]*@' -e '://\(gh[a-z]_\|github_pat_\|glpat-\)[^/@ ]*@' | sed 's/ .*//')"
   fi
 }}
-probe_inside() {{ # who runs Claude in there: its pids are those of another namespace
-  private_of "$record"
+probe_inside() {{ # CONTAINER: who runs Claude in there: its pids are those of another namespace
+  _in=$1
   set --
   if [ -L "$private/claude/$sessions_name" ]; then return 0; fi
   for _file in "$private/claude/$sessions_name"/*.json; do
@@ -50,7 +60,7 @@ probe_inside() {{ # who runs Claude in there: its pids are those of another name
     set -- $_stat
     say inside "${{20}} $(head -c 65536 "$private/claude/$sessions_name/$_pid.json")"
   done <<INSIDE
-$(docker exec -- "$r_container" sh -c 'for p; do
+$(docker exec -- "$_in" sh -c 'for p; do
     if read -r s <"/proc/$p/stat"; then echo "$p $s"; fi; done' sh "$@" 2>/dev/null)
 INSIDE
 }}
@@ -87,6 +97,8 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """The recorded container, None if the engine doesn't have it."""
     inside: tuple[live.Live, ...]
     """Who runs Claude in it; their pids are those of the container."""
+    dev: bool
+    """Whether a dev container was made for the workspace, which may be there still."""
     told: tuple[str, ...]
     """Keys of the repo's config whose values hold a token or a password."""
     problem: str
@@ -122,6 +134,7 @@ def parse(said: dict[str, str], inside: tuple[live.Live, ...]) -> Engine:
         image_id=images[0].id if images else "",
         found=_inspected(containers[0]) if containers else None,
         inside=inside,
+        dev=bool(said.get("dev")),
         told=tuple(said.get("told", "").split()),
         problem=next((line for line in others if "no such object" not in line.lower()), ""),
     )

@@ -121,6 +121,7 @@ def container_text(image: str, observed: Observed) -> script.Stdin:
         "root": observed.target.root,
         "record": f"{observed.target.root}/{record.path(found.key)}" if found else "",
         "common": observed.repo.common,
+        "path": observed.worktree.path,
         "image": image,
         "r_image": "",
         "r_container": found.container if found else "",

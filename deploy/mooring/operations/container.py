@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pyinfra.api.command import PyinfraCommand
 
 from ..claude import first_start, mounts
-from ..container import Wanted, label
+from ..container import Wanted, label, private
 from ..facts import container as fact
 from ..handle import Workspace
 from ..model import Record, State
@@ -224,10 +224,23 @@ done
 """
 
 _REMOVE = r"""
-if [ -n "$(state_of)" ]; then
-  engine rm --force -- "$container" >/dev/null || die "Cannot remove the container $container"; fi
-_old=$(engine ps --all --quiet --filter "label=mooring.look=$container")
-if [ -n "$_old" ]; then engine rm --force -- $_old >/dev/null; fi
+listed() { engine ps --all --quiet --filter "label=$1" 2>&1; }
+went() { # LABEL: those are gone
+  _found=$(listed "$1") || {
+    if [ -z "$force" ]; then
+      die "Cannot remove the container of $topic: $_found" \
+        "hint: mooring end $topic --force    # leaves it behind"; fi
+    echo "the container of $topic is left behind: $_found"
+    return 0
+  }
+  if [ -n "$_found" ]; then
+    _said=$(engine rm --force -- $_found 2>&1) ||
+      die "Cannot remove the container of $topic: $_said"
+  fi
+}
+if [ -n "$container" ]; then went "mooring.look=$container"; fi
+went "mooring.worktree=$worktree"
+rm -f -- "$private/devcontainer.json"
 """
 
 
@@ -239,7 +252,7 @@ def container(workspace: Workspace) -> Iterator[PyinfraCommand]:
     record, wanted = workspace.record, workspace.plan.container
     if wanted is None:
         if workspace.plan.drops_container and record:
-            yield _removal(workspace, record.container)
+            yield _removal(workspace, record)
         return
     if workspace.unclaimed or record is None:
         yield later()
@@ -309,13 +322,22 @@ def _names(workspace: Workspace, wanted: Wanted, record: Record) -> dict[str, st
     }
 
 
-def _removal(workspace: Workspace, name: str) -> PyinfraCommand:
-    return run(workspace, {"container": name}, _ENGINE + _REMOVE, told(workspace))
+def _removal(workspace: Workspace, record: Record) -> PyinfraCommand:
+    root = workspace.observed.target.root
+    names = {
+        "container": record.container,
+        "topic": record.topic,
+        "worktree": record.worktree,
+        "private": f"{root}/{private(record.key)}",
+        "force": "yes" if workspace.request.force else "",
+    }
+    return run(workspace, names, _ENGINE + _REMOVE, told(workspace))
 
 
 @step
 def container_removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
-    """Have no container; what it alone had of Claude's stays beside the record."""
+    """Have no container, nor a dev container; what they alone had of Claude's stays."""
     record = workspace.record
-    if record and record.container and record.state is not State.ENDED:
-        yield _removal(workspace, record.container)
+    there = record and (record.container or workspace.observed.container.dev)
+    if record and there and record.state is not State.ENDED:
+        yield _removal(workspace, record)
