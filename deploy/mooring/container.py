@@ -58,6 +58,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return sha256(msgspec.json.encode(self)).hexdigest()
 
 
+def is_there(wanted: Wanted, engine: Engine) -> bool:
+    """Whether the engine has it, made from just that, and running."""
+    found = engine.found
+    if found is None or found.status != "running":
+        return False
+    same = found.image if found.labels.get("mooring.image") == wanted.image else ""
+    return found.digest == label(wanted.digest, engine.image_id or same)
+
+
 def label(digest: str, image_id: str) -> str:
     """What the container's label `mooring.digest` says: the same as the script that makes it."""
     return sha256(f"{digest} {image_id}".encode()).hexdigest()
@@ -123,13 +132,18 @@ def _check_place(request: Request, spec: Spec) -> None:
 
 def _check_engine(request: Request, engine: Engine) -> None:
     start = f"Cannot provision {request.topic!r} in a container"
-    host = command("mooring", "new", *request.words, "--in", "host")
+    host = _at_host(request)
     if engine.name == "podman":
         raise MooringError(f"{start}: Podman is not supported yet, and there is no Docker", host)
     if not engine.name:
         raise MooringError(f"{start}: the target has no `docker`", host)
     if engine.problem:
         raise MooringError(f"{start}: {engine.problem}", "docker info", host)
+
+
+def _at_host(request: Request) -> str:
+    verb = "resume" if request.needs.resumes else "new"
+    return command("mooring", verb, *request.words, "--in", "host")
 
 
 def _check_config(request: Request, observed: Observed) -> None:
@@ -140,7 +154,7 @@ def _check_config(request: Request, observed: Observed) -> None:
             f"Cannot provision {request.topic!r} in a container: {told[0]} in {file} holds a "
             "password or token, which everything in there could read",
             command("git", "config", "--file", file, told[0], "URL", note="without it"),
-            command("mooring", "new", *request.words, "--in", "host"),
+            _at_host(request),
         )
 
 

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pyinfra.api.host import Host
 
 from . import approval, config, generate, identity, records, settings, trust
+from .container import is_there
 from .conversation import Conversation
 from .document import GitSpec
 from .ending import judge
@@ -235,7 +236,11 @@ class Workspace:
         if self.pending:
             return (f"fetch {self.request.repo}; branch and files are known after it",)
         asks = f"ask for an approval first: {command('mooring', 'trust', *self.request.words)}"
-        return (*(() if self.may_run else (asks,)), *intentions(self.plan, self.unclaimed))
+        said = (*(() if self.may_run else (asks,)), *intentions(self.plan, self.unclaimed))
+        if not self.remakes_container:
+            return said
+        wanted = self.plan.container
+        return (*said, f"have a container of {wanted.image if wanted else ''}, and start it")
 
     # The record
 
@@ -318,6 +323,14 @@ class Workspace:
         running = self.observed.session.ids_running
         self.registry.index(record, self.host.name, event, running)
         self._note_transcript()
+
+    @property
+    def remakes_container(self) -> bool:
+        """Whether the container that is wanted has to be made, made anew or started."""
+        plan, anew = self.plan, self.request.recreate
+        if not plan.container:
+            return False
+        return anew or plan.makes_worktree or not is_there(plan.container, self.observed.container)
 
     @property
     def container(self) -> str:

@@ -1,4 +1,4 @@
-"""Whatever moment a run dies at, running again comes to one container, and leaves nothing beside."""
+"""Whatever moment a run dies at, the next comes to one container, and leaves nothing beside."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pyinfra.api.command import PyinfraCommand
 
 from ..claude import first_start, mounts
-from ..container import Wanted, label, private
+from ..container import Wanted, private
 from ..facts import container as fact
 from ..handle import Workspace
 from ..model import Record, State
@@ -162,7 +162,7 @@ mount_claude() { # the program itself: of the host, if it is one that runs elsew
 }
 make() {
   _old=$(looks); if [ -n "$_old" ]; then engine rm --force -- $_old >/dev/null; fi
-  passwd=$(users)
+  passwd=$(users) || exit 65
   args=
   find_user
   make_private
@@ -199,12 +199,16 @@ _HAVE = r"""
 label=$(printf '%s %s' "$digest" "$id" | sha)
 said=$(engine container inspect --format '{{index .Config.Labels "mooring.digest"}}' \
   -- "$container" 2>/dev/null) && there=yes || there=
+state=$(state_of)
+if [ "$state" = dead ]; then anew=yes; fi
 if [ -n "$there" ] && { [ "$said" != "$label" ] || [ -n "$anew" ]; }; then
   engine rm --force -- "$container" >/dev/null || die "Cannot remove the container $container"
   there=
 fi
-if [ -z "$there" ]; then make; fi
-if [ "$(state_of)" != running ]; then
+if [ -z "$there" ]; then make; state=created; fi
+if [ "$state" = paused ]; then
+  engine unpause -- "$container" >/dev/null || die "Cannot go on with the container $container"
+elif [ "$state" != running ]; then
   engine start -- "$container" >"$progress" 2>&1 ||
     die "Cannot start the container $container: $(why)"
 fi
@@ -239,8 +243,13 @@ went() { # LABEL: those are gone
   fi
 }
 if [ -n "$container" ]; then went "mooring.look=$container"; fi
-went "mooring.worktree=$worktree"
-rm -f -- "$private/devcontainer.json"
+if [ -n "$whole" ]; then
+  went "mooring.worktree=$worktree"
+  rm -f -- "$private/devcontainer.json"
+elif [ -n "$(state_of)" ]; then
+  _said=$(engine rm --force -- "$container" 2>&1) ||
+    die "Cannot remove the container of $topic: $_said"
+fi
 """
 
 
@@ -252,12 +261,12 @@ def container(workspace: Workspace) -> Iterator[PyinfraCommand]:
     record, wanted = workspace.record, workspace.plan.container
     if wanted is None:
         if workspace.plan.drops_container and record:
-            yield _removal(workspace, record)
+            yield _removal(workspace, record, "")
         return
     if workspace.unclaimed or record is None:
         yield later()
         return
-    if is_as_wanted(workspace, wanted):
+    if not workspace.remakes_container:
         return
     inside = workspace.observed.container.inside
     if inside and not workspace.request.recreate:
@@ -266,16 +275,6 @@ def container(workspace: Workspace) -> Iterator[PyinfraCommand]:
     variables = _names(workspace, wanted, record)
     body = fact.PRIVATE + _ENGINE + _IMAGE + _MAKE + _HAVE
     yield run(workspace, variables, body, told(workspace), SECONDS, watched=True)
-
-
-def is_as_wanted(workspace: Workspace, wanted: Wanted) -> bool:
-    """Whether the container is there, made from just that, and running."""
-    engine = workspace.observed.container
-    found, fresh = engine.found, workspace.plan.makes_worktree or workspace.request.recreate
-    if found is None or fresh or found.status != "running":
-        return False
-    same = found.image if found.labels.get("mooring.image") == wanted.image else ""
-    return found.digest == label(wanted.digest, engine.image_id or same)
 
 
 def _names(workspace: Workspace, wanted: Wanted, record: Record) -> dict[str, str]:
@@ -287,6 +286,7 @@ def _names(workspace: Workspace, wanted: Wanted, record: Record) -> dict[str, st
     text = workspace.observed.files.texts.get(workspace.spec.dockerfile, b"")
     build = wanted.build
     return {
+        "progress": f"{workspace.observed.target.root}/locks/progress-{record.container}",
         "container": record.container,
         "topic": record.topic,
         "agent": record.agent,
@@ -322,12 +322,14 @@ def _names(workspace: Workspace, wanted: Wanted, record: Record) -> dict[str, st
     }
 
 
-def _removal(workspace: Workspace, record: Record) -> PyinfraCommand:
+def _removal(workspace: Workspace, record: Record, whole: str) -> PyinfraCommand:
+    """The end of the container; of the `whole` workspace's dev containers too."""
     root = workspace.observed.target.root
     names = {
         "container": record.container,
         "topic": record.topic,
         "worktree": record.worktree,
+        "whole": whole,
         "private": f"{root}/{private(record.key)}",
         "force": "yes" if workspace.request.force else "",
     }
@@ -340,4 +342,4 @@ def container_removed(workspace: Workspace) -> Iterator[PyinfraCommand]:
     record = workspace.record
     there = record and (record.container or workspace.observed.container.dev)
     if record and there and record.state is not State.ENDED:
-        yield _removal(workspace, record)
+        yield _removal(workspace, record, "yes")

@@ -1,4 +1,4 @@
-"""How far git is, told to a person while a script runs."""
+"""How far git or Docker is, told to a person while a script runs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
 SECONDS = 2.0
-_STEP = re.compile(r"(?:remote: )?([A-Z][a-z]+ [a-z]+: +[0-9]+% .*)")
+_STEP = re.compile(
+    r"(?:^remote: |^)([A-Z][a-z]+ [a-z]+: +[0-9]+% .*"  # git
+    r"|Step [0-9]+/[0-9]+ : .*|#[0-9]+ \[.*|[0-9a-f]{12}: [A-Z].*)",  # docker build, docker pull
+    re.MULTILINE,
+)
 
 
 @contextmanager
 def watching(host: Host, path: str, report: Callable[[str], None]) -> Iterator[None]:
-    """Report git's progress from that file on the host, until the block ends; '' for none.
+    """Report its progress from that file on the host, until the block ends; '' for none.
 
     By a command of its own, since pyinfra hands over a command's output only when it has ended.
     """

@@ -311,7 +311,7 @@ def run(
     """
     observed = workspace.observed
     lock = repo_lock(observed.repo.identity)
-    progress = f"{observed.target.root}/locks/progress-{lock}"
+    progress = variables.get("progress", f"{observed.target.root}/locks/progress-{lock}")
     names = {
         "root": observed.target.root,
         "who": who(),
