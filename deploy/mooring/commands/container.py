@@ -21,6 +21,7 @@ from ..container import PASSED, private
 from ..environment import OURS, Named
 from ..errors import MooringError, command
 from ..model import Key
+from . import outside
 from .launch import Start, own_variables
 from .places import git, git_dir_of, guard_settings
 
@@ -62,6 +63,7 @@ def inside(what: Start, workspace: Named) -> Start:
     Raises MooringError if that isn't there, and can't be started.
     """
     _started(workspace)
+    outside.note_inside(workspace, what.cwd)
     env = variables(what, workspace)
     terminal = sys.stdin.isatty() and sys.stdout.isatty() and not what.headless
     names = (word for name in env for word in ("--env", name))

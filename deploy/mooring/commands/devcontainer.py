@@ -29,7 +29,7 @@ from ..container import PASSED, private
 from ..devcontainer import Place
 from ..errors import Kind, MooringError, command, usage
 from ..registry import Row
-from . import container
+from . import container, outside
 from .launch import Start, own_variables, spec_of
 from .places import git_dir_of, guard_settings
 
@@ -191,6 +191,7 @@ def inside(what: Start, row: Row) -> Start:
     document = json.loads(content)
     document["remoteEnv"] = composing.remote(document["remoteEnv"], env)
     _put(file, composing.dump(document).encode())
+    outside.note_inside(row, row.worktree)
     argv = (program, "exec", *options(row, file), *what.argv)
     stop = container.stopping(listed[0].split()[0], env)
     return replace(what, argv=argv, env={**os.environ, **env}, stop=stop)

@@ -14,7 +14,7 @@ import platformdirs
 from ..claude.events import workspace_line
 from ..model import Record
 from ..registry import Registry, Row
-from . import container, devcontainer, launch, terminals
+from . import container, devcontainer, launch, outside, terminals
 from .lookup import Meant, find, missing, row_of
 from .new import DEVCONTAINER, Made
 from .places import LOCAL
@@ -34,6 +34,8 @@ def _exec(
         assert made.record
         what = _contained(container.claude(what, made.record), made, registry)
         where = f" of the container {made.container}"
+    elif made.record:
+        outside.check(made.record, made.record.worktree, trusted=made.trusted)
     report(f"starting {said} in {what.cwd}{where}")
     return launch.start(what, registry)
 

@@ -40,6 +40,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     """The topic whose conversation is forked here, '' if none is."""
     container: str
     """The container that Claude is to be in, by name, or `devcontainer`; '' for the host."""
+    trusted: bool
+    """Whether a person said that what runs of the worktree may."""
     prompt: str
     """The file with what to say first, '' for nothing."""
     intro: tuple[str, ...]
@@ -89,6 +91,7 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
         head=found.head if found else "",
         origin=record.parent if workspace.request.carry else "",
         container=DEVCONTAINER if outside else workspace.container,
+        trusted=workspace.request.trust,
         prompt=f"{plan.worktree}/{plan.prompt}" if said else "",
         intro=prompt.intro(said) if said else (),
         changed=outcome.changed,
@@ -108,6 +111,7 @@ def _unknown(changed: tuple[str, ...], intentions: tuple[str, ...]) -> Made:
         head="",
         origin="",
         container="",
+        trusted=False,
         prompt="",
         intro=(),
         changed=changed,

@@ -1,0 +1,51 @@
+"""What a container wrote into the worktree is not run by Claude on the host, unless trusted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.claude.desk import Desk
+
+TOPIC = "fix-login"
+
+
+def hook(proof: Path) -> str:
+    """Settings whose hook leaves a proof that it ran."""
+    ours = [{"hooks": [{"type": "command", "command": f"touch {proof}"}]}]
+    return json.dumps({"hooks": {"SessionStart": ours}})
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        "echo '{text}' >.claude/settings.json",
+        "echo '{text}' >.claude/settings.local.json",
+        "mkdir evil; echo '{text}' >evil/settings.json; rm -r .claude; ln -s evil .claude",
+    ],
+)
+def test_hooks_that_were_written_in_the_container(box: Desk, plant: str) -> None:
+    proof = box.person.home / "proof"
+    box.turn("new", TOPIC, say="alpha")
+    script = plant.replace("{text}", hook(proof))
+    box.mooring("run", TOPIC, "--", "sh", "-c", script)
+    done = box.turn("resume", TOPIC, "--in", "host", say="beta", check=False)
+    assert done.returncode == 4
+    assert ".claude" in done.stderr
+    assert not proof.exists()
+    box.turn("resume", TOPIC, "--in", "host", "--trust", say="gamma")
+    assert box.heard("alpha", "gamma") == ["alpha", "gamma"]
+    assert proof.exists()
+    box.turn("resume", TOPIC, "--in", "host", say="delta")
+
+
+def test_what_the_person_changed_at_the_host_is_theirs(box: Desk) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    box.turn("resume", TOPIC, "--in", "host", say="beta")
+    path = Path(box.row(TOPIC)["worktree"]) / ".claude/settings.json"
+    path.write_text('{"cleanupPeriodDays": 400}')
+    box.turn("resume", TOPIC, say="gamma")
+    box.turn("resume", TOPIC, "--in", "host", say="delta")
+    assert box.heard("alpha", "beta", "gamma", "delta") == ["alpha", "beta", "gamma", "delta"]
