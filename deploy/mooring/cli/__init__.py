@@ -26,6 +26,7 @@ COMMANDS = (
     entering.shell,
     entering.cd,
     entering.attach,
+    entering.slash_command,
     views.status,
     views.list_,
     views.sessions,

@@ -67,3 +67,15 @@ def attach(topic: str | None, agent: str | None, repo: str | None) -> int:
     registry = open_registry()
     wanted = lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
     return launchers.attach(registry, wanted, ui.narrate)
+
+
+@click.command(name="slash-command")
+@click.option("--write", is_flag=True, help="Put it among your own, in ~/.claude/commands.")
+def slash_command(write: bool) -> None:
+    """Print the file that gives Claude a /move: how to go on in the container, or at the host."""
+    from ..commands import slash
+
+    if write:
+        ui.narrate(f"/move is in {slash.write()}")
+    else:
+        ui.answer(slash.text().rstrip("\n"))
