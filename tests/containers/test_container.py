@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -368,3 +370,32 @@ def test_an_engine_that_is_away_at_the_end(box: Desk, engine: Engine) -> None:
     assert box.row(TOPIC)["state"] == "ready"
     box.mooring("end", TOPIC, "--force", env=off)
     assert identity(engine, {"container": name})
+
+
+def test_plain_pyinfra_makes_the_same(box: Desk, engine: Engine) -> None:
+    deploy = ("-y", "@local", "mooring.deploys.workspace", f"topic={TOPIC}", f"repo={box.repo}")
+    box.person.pyinfra(*deploy, "place=host")
+    assert box.row(TOPIC)["container"] == ""
+    box.person.pyinfra(*deploy)
+    name = box.row(TOPIC)["container"]
+    assert engine.inspect(name)["State"]["Running"]
+    again = box.person.pyinfra(*deploy)
+    assert "No changes" in again.stdout + again.stderr
+    box.person.pyinfra("-y", "@local", "mooring.deploys.retire", *deploy[3:])
+    assert engine.docker("inspect", name, check=False).returncode
+
+
+def test_two_runs_at_once_make_one_container(box: Desk, engine: Engine) -> None:
+    box.new("other", "--in", "host")
+    argv = [sys.executable, "-m", "mooring", "new", TOPIC, "--launch", "none"]
+    runs = [
+        subprocess.Popen(argv, cwd=box.repo, env=box.person.env, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    said = [run.communicate(timeout=120)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0] * 4, said
+    form = '{{.Names}} {{.Label "mooring.worktree"}}'
+    listed = engine.docker("ps", "-a", "--filter", f"label=mooring.topic={TOPIC}", "--format", form)
+    own = [line for line in listed.stdout.splitlines() if str(box.repo) in line]
+    assert [line.split(" ")[0] for line in own] == [box.row(TOPIC)["container"]]
+    assert made(box)["changed"] == []

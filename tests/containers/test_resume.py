@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.claude.desk import Desk
 from tests.containers.engine import Engine
+from tests.support import need, until
 
 TOPIC = "fix-login"
 
@@ -111,3 +115,38 @@ def test_a_store_that_cannot_be_written_is_refused_before_claude_starts(box: Des
     assert done.returncode == 1
     assert "uid 1234 can't write to the session store" in done.stderr
     assert len(box.stub.conversations()) == asked
+
+
+def test_a_fork_has_a_container_of_its_own(box: Desk) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    box.turn("resume", TOPIC, "--fork", "second", say="beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]
+    first, second = box.row(TOPIC), box.row("second")
+    assert first["container"] != second["container"]
+    assert first["session"] != second["session"]
+    box.turn("resume", "second", "--in", "host", say="gamma")
+    assert box.heard("alpha", "beta", "gamma") == ["alpha", "beta", "gamma"]
+
+
+@pytest.fixture
+def windows(box: Desk) -> Iterator[Desk]:
+    """The desk with a tmux server of its own, which is there before the engine's name is known."""
+    need("tmux")
+    with tempfile.TemporaryDirectory(prefix="mooring-") as sockets:  # a socket's path is short
+        own = replace(box.person, env=box.person.env | {"TMUX_TMPDIR": sockets, "TERM": "xterm"})
+        bare = {name: value for name, value in own.env.items() if name != "DOCKER_HOST"}
+        replace(own, env=bare).run("tmux", "new-session", "-d", "-s", "base", "sleep", "600")
+        yield replace(box, person=own)
+        own.run("tmux", "kill-server", check=False)
+
+
+def test_in_tmux_it_is_the_same_container(windows: Desk) -> None:
+    def processes() -> str:
+        return windows.mooring("run", TOPIC, "--", "ps", "-eo", "args").stdout
+
+    windows.mooring("new", TOPIC, "--launch", "tmux", "--prompt", "alpha")
+    until(lambda: windows.stub.conversations())
+    assert windows.heard("alpha") == ["alpha"]
+    assert "claude" in processes()
+    windows.person.run("tmux", "kill-server")
+    until(lambda: "claude" not in processes())

@@ -102,9 +102,10 @@ def _kept_names() -> tuple[str, ...]:
 
     Paths only: an argv is no place for anything else.
     """
-    names = ("CLAUDE_CONFIG_DIR", "MOORING_REGISTRY")
+    names = ("CLAUDE_CONFIG_DIR", "MOORING_REGISTRY", "DOCKER_HOST")
+    paths = ("/", "unix:///")
     kept = [
-        f"{name}={os.environ[name]}" for name in names if os.environ.get(name, "").startswith("/")
+        f"{name}={os.environ[name]}" for name in names if os.environ.get(name, "").startswith(paths)
     ]
     return ("env", *kept) if kept else ()
 
