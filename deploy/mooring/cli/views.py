@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .. import ui
-from ..errors import Kind
+from ..errors import Kind, usage
 from .options import WithDefault, json_option, meant_any, open_registry, pipeline_option, which
 
 
@@ -144,17 +144,33 @@ def import_sessions(file: Any, agent: str, repo: str | None) -> None:
 
 
 @click.command()
+@which
 @click.option(
     "--keep-transcripts", is_flag=True, help="Set cleanupPeriodDays in Claude's user settings."
 )
 @json_option
-def doctor(keep_transcripts: bool, as_json: bool) -> int:
-    """Look at what could lose a conversation here: the store, Claude, hooks, clean-up."""
-    from ..commands import doctor as command
+def doctor(
+    topic: str | None, agent: str | None, repo: str | None, keep_transcripts: bool, as_json: bool
+) -> int:
+    """Look at what could lose a conversation: here, or with TOPIC in that workspace.
 
+    Of a workspace with a container: whether that is as it should be, and Claude and git work in it.
+    """
+    from ..commands import doctor as command
+    from ..commands import examine, lookup
+
+    registry = open_registry()
+    row = None
+    if topic is not None:
+        row = examine.one(
+            registry, lookup.meant(registry, lookup.Said(topic, agent, repo), ui.narrate)
+        )
+    elif agent or repo:
+        raise usage("Cannot tell which workspace is meant: name its topic", "mooring list")
     if keep_transcripts:
-        ui.narrate(f"set cleanupPeriodDays to {command.KEEP_DAYS} in {command.keep_transcripts()}")
-    findings = command.doctor(open_registry())
+        for path in (command.keep_transcripts(), *(examine.keep_transcripts(row) if row else ())):
+            ui.narrate(f"set cleanupPeriodDays to {command.KEEP_DAYS} in {path}")
+    findings = examine.examine(registry, row) if row else command.doctor(registry)
     if as_json:
         ui.answer_json([command.plain(item) for item in findings])
     else:

@@ -18,6 +18,7 @@ from .places import LOCAL
 
 DEFAULT_DAYS = 30
 KEEP_DAYS = 3650
+ENOUGH_DAYS = KEEP_DAYS // 10
 FIX = "mooring doctor --keep-transcripts"
 
 
@@ -58,7 +59,8 @@ def _projects(store: Path) -> list[Path]:
         return []
 
 
-def _version(registry: Registry) -> Iterator[Finding]:
+def version_here(registry: Registry) -> Iterator[Finding]:
+    """The Claude Code of this host."""
     try:
         claude = installed()
     except MooringError as error:
@@ -75,7 +77,7 @@ def _version(registry: Registry) -> Iterator[Finding]:
 
 def _hooks(registry: Registry) -> Iterator[Finding]:
     rows = [row for row in registry.rows() if row.host == LOCAL and row.state == "ready"]
-    lacking = [row for row in rows if not _has_hooks(Path(row.worktree))]
+    lacking = [row for row in rows if not has_hooks(Path(row.worktree))]
     if lacking:
         names = ", ".join(row.topic for row in lacking[:5])
         text = f"{names}: conversations begun by hand there are not noticed"
@@ -84,36 +86,41 @@ def _hooks(registry: Registry) -> Iterator[Finding]:
     else:
         yield Finding("hooks", "ok", f"in {len(rows)} workspaces")
     path = transcripts.store() / "settings.json"
-    if (_settings(path) or {}).get("disableAllHooks"):
+    if (settings_of(path) or {}).get("disableAllHooks"):
         yield Finding("hooks", "warn", f"{path} has disableAllHooks: nothing is recorded")
     written = transcripts.store() / events.FILE
     if written.parent.exists() and not os.access(written.parent, os.W_OK):
         yield Finding("hooks", "fail", f"{written.parent} can't be written: nothing is recorded")
 
 
-def _has_hooks(worktree: Path) -> bool:
+def has_hooks(worktree: Path) -> bool:
+    """Whether our hooks are in a worktree, as they are to be."""
     places = (worktree / hooks.SETTINGS, worktree / hooks.FLAG_SETTINGS)
-    found = (_settings(place) for place in places)
+    found = (settings_of(place) for place in places)
     return any(item is not None and hooks.merged(item) == item for item in found)
 
 
-def _cleanup(registry: Registry) -> Iterator[Finding]:
+def cleanup(registry: Registry) -> Iterator[Finding]:
+    """How long the Claude of this host keeps transcripts."""
     path = transcripts.store() / "settings.json"
-    settings = _settings(path)
+    settings = settings_of(path)
     if settings is None and path.exists():
         yield Finding("cleanup", "fail", f"{path} is not JSON")
         return
     days = (settings or {}).get("cleanupPeriodDays", DEFAULT_DAYS)
-    if isinstance(days, int) and days >= KEEP_DAYS // 10:
+    if isinstance(days, int) and days >= ENOUGH_DAYS:
         yield Finding("cleanup", "ok", f"transcripts are kept for {days} days")
     else:
         text = f"Claude deletes transcripts that were not written to for {days} days"
         yield Finding("cleanup", "warn", text, FIX)
 
 
-def _settings(path: Path) -> dict[str, Any] | None:
-    """The settings in a file; None if there is none, or it isn't JSON of that shape."""
-    data = safely.read(path, follow=True)
+def settings_of(path: Path, *, follow: bool = True) -> dict[str, Any] | None:
+    """The settings in a file; None if there is none, or it isn't JSON of that shape.
+
+    A symlink is followed unless `follow` says otherwise, for where others can put one.
+    """
+    data = safely.read(path, follow=follow)
     settings = None if data is None else hooks.parse(data)
     return settings if isinstance(settings, dict) else None
 
@@ -124,29 +131,44 @@ def plain(finding: Finding) -> dict[str, str]:
 
 
 Check = Callable[[Registry], Iterator[Finding]]
-CHECKS: tuple[Check, ...] = (_store, _version, _hooks, _cleanup)
+CHECKS: tuple[Check, ...] = (_store, version_here, _hooks, cleanup)
 
 
-def keep_transcripts() -> Path:
+def keep_transcripts(place: Path | None = None) -> Path:
     """Have Claude keep transcripts for ten years: one key in its user settings; returns the file.
 
-    Raises MooringError, and changes nothing, if that isn't JSON or can't be written.
+    `place` is the config directory of another Claude, which may have put a symlink there; None for
+    that of this host's. Raises MooringError, and changes nothing, if the file isn't JSON or can't
+    be written.
     """
-    path = Path(os.path.realpath(transcripts.store() / "settings.json"))
-    settings = _settings(path)
-    if settings is None and path.exists():
+    path = (place or transcripts.store()) / "settings.json"
+    if place is None:
+        path = Path(os.path.realpath(path))
+    settings = settings_of(path, follow=False)
+    if settings is None and os.path.lexists(path):
         raise MooringError(f"Cannot change {path}: it is not a JSON object")
     text = json.dumps(
         {**(settings or {}), "cleanupPeriodDays": KEEP_DAYS}, indent=2, ensure_ascii=True
     )
+    try:
+        _put(path, text + "\n")
+    except OSError as error:
+        raise MooringError(f"Cannot change {path}: {error.strerror}") from None
+    return path
+
+
+def _put(path: Path, text: str) -> None:
+    """Rename a new file over a path; it has the old one's mode, and the owner of the directory."""
     stage = path.with_name(f"{path.name}.mooring-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with open(os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text + "\n")
-        stage.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
+            file.write(text)
+            owner = path.parent.stat()
+            if owner.st_uid != os.getuid():
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            os.fchmod(file.fileno(), path.stat().st_mode & 0o777 if path.exists() else 0o600)
         stage.replace(path)
-    except OSError as error:
+    except OSError:
         stage.unlink(missing_ok=True)
-        raise MooringError(f"Cannot change {path}: {error.strerror}") from None
-    return path
+        raise
