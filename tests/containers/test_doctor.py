@@ -368,14 +368,58 @@ def test_there_is_no_claude_in_there(kept: Desk) -> None:
     assert wrong(kept) == {}
 
 
+def wrap_docker(box: Desk, body: str) -> None:
+    """Put a script before the engine's client, which it has in $docker."""
+    link = box.person.home / "bin/docker"
+    real = os.path.realpath(link)
+    link.unlink()
+    link.write_text(f"#!/bin/sh\ndocker={real}\n{body}\n")
+    link.chmod(0o755)
+
+
 def test_one_inspect_and_one_exec(kept: Desk) -> None:
-    real = kept.person.home / "bin/docker"
-    log, program = kept.person.home / "asked", os.path.realpath(real)
-    real.unlink()
-    real.write_text(f'#!/bin/sh\necho "$1 $2" >>{log}\nexec {program} "$@"\n')
-    real.chmod(0o755)
+    log = kept.person.home / "asked"
+    wrap_docker(kept, f'echo "$1" >>{log}; exec $docker "$@"')
     assert wrong(kept) == {}
-    assert [line.split()[0] for line in log.read_text().splitlines()] == ["container", "exec"]
+    assert log.read_text().split() == ["container", "exec"]
+
+
+def test_a_container_with_a_wrong_clock(kept: Desk) -> None:
+    wrap_docker(kept, '$docker "$@" | sed "s/^time .*/time 1000000000/"')
+    (finding,) = wrong(kept).values()
+    assert (finding["what"], finding["state"]) == ("clock", "warn")
+
+
+def test_a_container_that_lies_cannot_write_to_the_terminal(kept: Desk) -> None:
+    wrap_docker(kept, """$docker "$@" | sed 's/^claude .*/claude \x1b[2Jevil/; s/^uid .*/uid x/'""")
+    done = kept.mooring("doctor", TOPIC, check=False)
+    assert "it does not run there: ?[2Jevil" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_container_that_cannot_be_looked_into(kept: Desk) -> None:
+    wrap_docker(kept, 'if [ "$1" = exec ]; then echo "no sh: $2" >&2; exit 126; fi; $docker "$@"')
+    (finding,) = wrong(kept).values()
+    assert (finding["what"], finding["state"]) == ("inside", "fail")
+    assert "no sh: --workdir" in finding["text"]
+
+
+def test_an_old_claude_and_a_conversation_that_began_elsewhere(kept: Desk) -> None:
+    project = transcript_of(kept).parent
+    project.rename(project.with_name("-elsewhere"))
+    assert wrong(kept) == {}
+    wrap_docker(kept, '$docker "$@" | sed "s/^claude .*/claude 2.1.197 (Claude Code)/"')
+    (finding,) = wrong(kept).values()
+    assert (
+        finding["text"] == "2.1.197 does not find a conversation that began elsewhere: -elsewhere"
+    )
+    assert finding["hint"].startswith(f"mooring resume {TOPIC} ")  # moves it, since it is ours
+
+
+def test_a_workspace_of_a_url(box: Desk, origin: str) -> None:
+    box.mooring("doctor", "--keep-transcripts")
+    box.turn("new", TOPIC, "--repo", origin, say="alpha")
+    assert wrong(box) == {}
 
 
 def test_what_it_prints_and_whom_it_means(kept: Desk) -> None:

@@ -8,7 +8,7 @@ from ...errors import command
 from ...settings import keys
 from .. import launch
 from ..doctor import Finding
-from .look import Look
+from .look import Look, plain
 
 
 def state(look: Look) -> Iterator[Finding]:
@@ -63,7 +63,7 @@ def user(look: Look) -> Iterator[Finding]:
     found, said = look.inspected, look.said or {}
     if found is None:
         return
-    uid = said.get("uid", [found.config.user.partition(":")[0]])[0]
+    uid = plain(said.get("uid", [found.config.user.partition(":")[0]])[0])
     if not uid.isdecimal():
         return
     owners = {"worktree": look.owner[0]}

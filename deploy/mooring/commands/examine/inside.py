@@ -137,10 +137,17 @@ def version(look: Look) -> Iterator[Finding]:
         yield Finding("claude inside", "warn", text, hint)
     elif number < ANY_DIRECTORY and projects and look.project not in projects:
         text = f"{found[0]} does not find a conversation that began elsewhere: {plain(projects[0])}"
-        hint = command("mooring", "resume", *look.row.words)
+        resume = command("mooring", "resume", *look.row.words)
+        hint = resume if _is_of_host(look) else look.new("--set", "claude.provide=host")
         yield Finding("claude inside", "warn", text, hint)
     else:
         yield Finding("claude inside", "ok", f"{found[0]}: finds the conversation from there")
+
+
+def _is_of_host(look: Look) -> bool:
+    """Whether the Claude in there is the host's, by whose version `mooring resume` moves it."""
+    there = look.inspected.mounts if look.inspected else ()
+    return any(item.destination.endswith("/bin/claude") for item in there)
 
 
 def credentials(look: Look) -> Iterator[Finding]:
