@@ -12,7 +12,7 @@ from .claude.transcripts import slug
 from .document import Build, Container, Mount
 from .environment import port_name
 from .errors import MooringError, command
-from .model import Key, Request
+from .model import Key, Needs, Request
 from .repo import source_key
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def wanted(
     """
     _check_place(request, spec)
     asked = spec.container
+    _check_store(request, spec, observed, store)
     if asked is None:
         return None
     _check_engine(request, observed.container)
@@ -100,7 +101,7 @@ def wanted(
         common=common,
         store=observed.session.own_store,
         private=f"{observed.target.root}/{private(key)}",
-        share="none" if store else spec.share,
+        share=spec.share,
         provide=spec.provide,
         project=(slug(worktree), slug(observed.repo.checkout or common)),
         guard=guard,
@@ -108,7 +109,7 @@ def wanted(
         network=asked.network,
         mounts=tuple(asked.mounts),
         ports=tuple(dict.fromkeys(asked.ports)),
-        user=asked.user,
+        user=str(asked.user),
         memory=asked.memory,
         cpus=str(asked.cpus),
         command=asked.command,
@@ -144,6 +145,33 @@ def _check_engine(request: Request, engine: Engine) -> None:
 def _at_host(request: Request) -> str:
     verb = "resume" if request.needs.resumes else "new"
     return command("mooring", verb, *request.words, "--in", "host")
+
+
+def _check_store(request: Request, spec: Spec, observed: Observed, store: str) -> None:
+    """Raise MooringError where the conversation is not in the store that is to be used.
+
+    `store` is the container's own, if it is in there.
+    """
+    if not observed.session.transcripts or request.fresh:
+        return
+    outside = request.place == "host" or spec.container is None
+    starts = request.needs in (Needs.TRANSCRIPT, Needs.CONVERSATION)
+    if store and (starts if outside else spec.share != "none"):
+        raise MooringError(
+            f"Cannot go on with {request.topic!r} here: its conversation is in the container's own "
+            "store (claude.share: none)",
+            command(
+                *("mooring", "resume", *request.words),
+                *("--in", "container", "--set", "claude.share=none"),
+            ),
+        )
+    if not store and not outside and spec.share == "none":
+        raise MooringError(
+            f"Cannot give {request.topic!r} a store of its own (claude.share: none): its "
+            "conversation is in the host's",
+            command("mooring", "resume", *request.words, "--set", "claude.share=workspace"),
+            command("mooring", "new", *request.words, "--fresh", note="begins another one"),
+        )
 
 
 def _check_config(request: Request, observed: Observed) -> None:

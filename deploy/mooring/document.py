@@ -120,7 +120,7 @@ class Container(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     mounts: list[Mount] = []
     ports: list[str] = []
     """Which of the workspace's ports are published on 127.0.0.1: `PORT`, `PORT_WEB`."""
-    user: str = ""
+    user: str | int = ""
     """As ``docker create --user`` takes it; '' for the uid and gid of the target's user."""
     memory: str = ""
     """As ``docker create --memory`` takes it: `2g`."""

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pyinfra.api.host import Host
 
 from . import approval, config, generate, identity, records, settings, trust
+from .claude import live, transcripts
 from .container import is_there
 from .conversation import Conversation
 from .document import GitSpec
@@ -220,6 +221,11 @@ class Workspace:
             )
         if record.state is not State.ENDED:
             self._check_cache()
+            if self.held and not self.request.force:
+                raise MooringError(
+                    f"Cannot end {self.request.topic!r}: Claude is running there, or just starting",
+                    command("mooring", "end", *self.request.words, "--force", note="all the same"),
+                )
             judge(self.request, self.observed, self.session)
 
     def _check_cache(self) -> None:
@@ -262,6 +268,13 @@ class Workspace:
     def session(self) -> str:
         """The id of the conversation that is meant (see Conversation.id)."""
         return self._conversation.id
+
+    @property
+    def held(self) -> bool:
+        """Whether a process of this host, other than this one, has the session's lease."""
+        holds = live.holds(transcripts.store())
+        held = self.registry.leases(holds).get(self.session)
+        return held is not None and held.pid != os.getpid()
 
     @property
     def continues(self) -> str:

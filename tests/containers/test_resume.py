@@ -150,3 +150,20 @@ def test_in_tmux_it_is_the_same_container(windows: Desk) -> None:
     assert "claude" in processes()
     windows.person.run("tmux", "kill-server")
     until(lambda: "claude" not in processes())
+
+
+def test_a_store_of_its_own_is_not_changed_under_a_conversation(box: Desk) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    done = box.turn("resume", TOPIC, "--set", "claude.share=none", say="beta", check=False)
+    assert done.returncode == 1
+    assert "its conversation is in the host's" in done.stderr
+    box.turn("resume", TOPIC, say="beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]
+    own = ("--set", "claude.share=none")
+    box.turn("new", "own", *own, say="gamma")
+    for args in (("--in", "host"), ("--unset", "claude.share")):
+        done = box.turn("resume", "own", *args, say="delta", check=False)
+        assert done.returncode == 1
+        assert "the container's own store" in done.stderr
+    box.turn("resume", "own", say="delta")
+    assert box.heard("gamma", "delta") == ["gamma", "delta"]

@@ -557,7 +557,7 @@ def test_imports_nothing_heavy(person: Person, repo: Path, args: tuple[str, ...]
 def test_completion(person: Person) -> None:
     script = person.run("mooring", env={"_MOORING_COMPLETE": "bash_source"}).stdout
     probe = """
-COMP_WORDS=(mooring st) COMP_CWORD=1
+COMP_WORDS=(mooring sta) COMP_CWORD=1
 _mooring_completion mooring
 printf '%s\\n' "${COMPREPLY[@]}"
 """

@@ -158,10 +158,15 @@ def options() -> Iterator[tuple[str, ...]]:
         else:
             verbs.append(((name,), command))
     for words, command in verbs:
-        takes_topic = any(item.name == "topic" for item in command.params)
+        needed = (item for item in command.params if isinstance(item, click.Argument))
+        given = [
+            ".gitignore" if isinstance(item.type, click.Path) else "one"
+            for item in needed
+            if item.name == "topic" or item.required
+        ]
         for item in command.params:
             if isinstance(item, click.Option) and not item.is_flag and item.name != "fork":
-                yield (*words, *(["one"] if takes_topic else []), item.opts[0])
+                yield (*words, *given, item.opts[0])
 
 
 def test_a_flag_is_no_value(person: Person, repo: Path) -> None:
@@ -173,9 +178,7 @@ def test_a_flag_is_no_value(person: Person, repo: Path) -> None:
     assert len(calls) > 30
     taken = []
     for words in calls:
-        behind = ("--", "true") if words[0] == "run" else ()
-        if words[:2] == ("files", "import"):
-            behind = (".gitignore",)
+        behind = ("--", "true") if "run" in words[:2] else ()
         done = person.mooring(*words, "--json", *behind, cwd=repo, check=False)
         assert "Traceback" not in done.stderr
         if (done.returncode, done.stdout) != (2, "") or "--json" not in done.stderr:
@@ -588,7 +591,7 @@ def test_what_is_offered(person: Person, repo: Path) -> None:
     person.mooring("end", "fix-login", "--agent", "bot", cwd=repo)
     person.mooring("end", "fix-login", "--agent", "dev", cwd=repo)
     ids = [row["session"] for row in rows(person) if row["topic"] == "other"]
-    for verb in ("new", "resume", "end", "run", "cd", "attach", "status", "sessions show"):
+    for verb in ("new", "resume", "end", "run", "shell", "cd", "attach", "status", "sessions show"):
         assert complete(person, f"mooring {verb} fix", repo) == ["fix-logout", "fix-login"], verb
     assert set(complete(person, "mooring ", repo)) == set(cli.commands)
     assert complete(person, "mooring end --agent ", repo) == ["dev", "bot"]

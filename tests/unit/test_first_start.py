@@ -29,13 +29,26 @@ def test_tokens_become_references() -> None:
     assert "oauthAccount" not in said
     assert said["projects"] == {WORKTREE: {"hasTrustDialogAccepted": True}}
     assert said["customApiKeyResponses"] == {"approved": ["abc"]}
-    servers = said["mcpServers"]
-    assert servers["git-hub"]["env"] == {"TOKEN": "${MCP_GIT_HUB_TOKEN}", "URL": "${URL:-x}"}
-    assert servers["other"]["headers"] == {"Authorization": "${MCP_OTHER_AUTHORIZATION}"}
-    assert first_start.variables(USERS) == {
-        "MCP_GIT_HUB_TOKEN": "planted-secret",
-        "MCP_OTHER_AUTHORIZATION": "planted-secret",
+    env = said["mcpServers"]["git-hub"]["env"]
+    token, url = env["TOKEN"], env["URL"]
+    header = said["mcpServers"]["other"]["headers"]["Authorization"]
+    assert token.startswith("${MCP_GIT_HUB_TOKEN_")
+    assert header.startswith("${MCP_OTHER_AUTHORIZATION_")
+    assert url == "${URL:-x}"
+    named = dict.fromkeys((token[2:-1], header[2:-1]), "planted-secret")
+    assert first_start.variables(USERS) == named
+
+
+def test_servers_whose_names_are_alike_keep_their_own_tokens() -> None:
+    servers = {
+        "my-srv": {"headers": {"Authorization": "one"}},
+        "my_srv": {"env": {"authorization": "two"}, "headers": {"AUTHORIZATION": "three"}},
     }
+    assert sorted(first_start.variables({"mcpServers": servers}).values()) == [
+        "one",
+        "three",
+        "two",
+    ]
 
 
 def test_what_claude_wrote_there_stays() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 FILE = ".claude.json"
@@ -52,9 +53,9 @@ def merged(there: Any, worktree: str, users: Any) -> dict[str, Any]:
 def variables(users: Any) -> dict[str, str]:
     """The values that those references stand for, by variable."""
     return {
-        _variable(name, key): value
+        _variable(name, section, key): value
         for name, entry in _servers(_object(users)).items()
-        for _, key, value in _literals(entry)
+        for section, key, value in _literals(entry)
     }
 
 
@@ -66,7 +67,8 @@ def _servers(users: dict[str, Any]) -> dict[str, Any]:
 def _referring(server: str, entry: dict[str, Any]) -> dict[str, Any]:
     changed = dict(entry)
     for section, key, _ in _literals(entry):
-        changed[section] = {**changed[section], key: f"${{{_variable(server, key)}}}"}
+        name = _variable(server, section, key)
+        changed[section] = {**changed[section], key: f"${{{name}}}"}
     return changed
 
 
@@ -78,8 +80,11 @@ def _literals(entry: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
                 yield section, key, value
 
 
-def _variable(server: str, key: str) -> str:
-    return "MCP_" + re.sub(r"[^A-Z0-9]", "_", f"{server}_{key}".upper())
+def _variable(server: str, section: str, key: str) -> str:
+    """A name that no other value has: two of them may differ in what a variable's can't."""
+    readable = re.sub(r"[^A-Z0-9]", "_", f"{server}_{key}".upper())
+    own = sha256("\0".join((server, section, key)).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"MCP_{readable}_{own[:8].upper()}"
 
 
 def _object(found: Any) -> dict[str, Any]:

@@ -10,13 +10,14 @@ import click
 from .. import ui
 from ..errors import Kind, MooringError, usage
 from .approvals import agreed, safe
-from .options import WithArguments, WithDefault, json_option, open_registry, which
+from .options import WithArguments, WithDefault, json_option, no_flag, open_registry, which
 
 _config = click.option(
     "--config",
     metavar="PATH",
     default="",
     help="Which devcontainer.json of the repo's. Default: where the specification has it.",
+    callback=no_flag,
 )
 
 
@@ -128,8 +129,14 @@ def trust(topic: str | None, agent: str | None, repo: str | None, config: str, y
 
 
 @devcontainer.command()
-@click.option("--repo", metavar="PATH", help="Which repo: the one you stand in.")
-@click.option("--image", metavar="NAME", default="", help="An image, instead of a Dockerfile.")
+@click.option("--repo", metavar="PATH", help="Which repo: the one you stand in.", callback=no_flag)
+@click.option(
+    "--image",
+    metavar="NAME",
+    default="",
+    help="An image, instead of a Dockerfile.",
+    callback=no_flag,
+)
 def init(repo: str | None, image: str) -> None:
     """Write a devcontainer.json for a repo that has none; nothing is overwritten."""
     from ..commands import devcontainer as command

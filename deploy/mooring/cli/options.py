@@ -73,6 +73,14 @@ def session_ids(context: click.Context, parameter: click.Parameter, typed: str) 
     ]
 
 
+def no_flag(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """A value, or several, none of which is an option: one that lacks its own takes the next."""
+    for one in value if isinstance(value, tuple) else (value or "",):
+        if one.startswith("-"):
+            raise click.BadParameter(f"{one} is an option, not a value")
+    return value
+
+
 def which(function: F) -> F:
     """TOPIC, and what tells workspaces of one topic apart."""
     function = click.argument("topic", required=False, shell_complete=_topics)(function)

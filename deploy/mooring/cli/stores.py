@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .. import ui
-from .options import dry_run_option, json_option
+from .options import dry_run_option, json_option, no_flag
 
 _NAME = click.argument("name")
 _IMAGE = click.option(
@@ -16,6 +16,7 @@ _IMAGE = click.option(
     default="",
     help="What to look in with: any with a shell that the engine has. Default: of a container "
     "that has the volume.",
+    callback=no_flag,
 )
 
 
@@ -26,8 +27,15 @@ def store() -> None:
 
 @store.command()
 @_NAME
-@click.option("--driver", metavar="DRIVER", default="local", show_default=True)
-@click.option("--option", "options", metavar="KEY=VALUE", multiple=True, help="Of the driver.")
+@click.option("--driver", metavar="DRIVER", default="local", show_default=True, callback=no_flag)
+@click.option(
+    "--option",
+    "options",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Of the driver.",
+    callback=no_flag,
+)
 @click.option("--no-probe", is_flag=True, help="Don't try it out.")
 @_IMAGE
 @json_option
@@ -97,7 +105,14 @@ def _show(findings: list[dict[str, Any]]) -> None:
 @store.command()
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
-@click.option("--session", "sessions", metavar="ID", multiple=True, help="4 characters will do.")
+@click.option(
+    "--session",
+    "sessions",
+    metavar="ID",
+    multiple=True,
+    help="4 characters will do.",
+    callback=no_flag,
+)
 @click.option("--all", "every", is_flag=True, help="Every session that FROM has.")
 @click.option("--move", is_flag=True, help="Remove it from FROM, once it is known to be in TO.")
 @_IMAGE

@@ -280,9 +280,9 @@ def end(
         answer = command.end({**lookup.data_of(registry, wanted), "force": force}, ui.narrate)
         answers = [answer]
         if answer["changed"] and not as_json:
-            ui.narrate(
-                f"ended {answer['topic']}; its conversation stays: mooring resume {answer['topic']}"
-            )
+            agent = "" if answer["agent"] == "dev" else f" --agent {answer['agent']}"
+            again = f"mooring resume {answer['topic']}{agent}"
+            ui.narrate(f"ended {answer['topic']}; its conversation stays: {again}")
     else:
         rows = lookup.every(registry, wanted)
         names = ", ".join(row.topic for row in rows)

@@ -29,20 +29,21 @@ SHOWN = ("TERM", "COLORTERM")
 """What a terminal says of itself."""
 
 CLAUDE = r"""
-c=${CLAUDE_CONFIG_DIR:-$HOME/.claude}/projects s=$1 t=$c/.mooring.$$; shift
+c=${CLAUDE_CONFIG_DIR:-$HOME/.claude}/projects s=$1 p=$2 t=$c/.mooring.$$; shift 2
 no() { printf '%s\n' "$@" >&2; exit 1; }
 if ! command -v claude >/dev/null; then
   no 'mooring: Cannot start Claude: there is no claude in the container' \
     'hint: claude: {provide: host} mounts the one of the host'; fi
 if ! (umask 077 && : >"$t") 2>/dev/null; then
   no "mooring: Cannot start Claude: uid $(id -u) can't write to the session store $c," \
-    'so that nothing of the conversation would be saved' 'hint: mooring doctor'; fi
+    'so that nothing of the conversation would be saved' "hint: mooring doctor ${WORK_TOPIC-}"; fi
 rm -f "$t"
 for f in "$c"/*/"$s.jsonl"; do
   if [ -e "$f" ] && { [ ! -r "$f" ] || [ ! -w "$f" ]; }; then
     no "mooring: Cannot start Claude: uid $(id -u) can't read and write $f" \
-      'hint: mooring doctor'; fi
+      "hint: mooring doctor ${WORK_TOPIC-}"; fi
 done
+if [ -n "$p" ]; then exec "$@" <"$p"; fi
 exec "$@"
 """
 """Starts Claude in a container, once it is known that the conversation will be saved: Claude itself
@@ -53,8 +54,10 @@ def claude(what: Start, workspace: Named) -> Start:
     """The start of Claude as it is to be in a container, which has what it needs for it by now."""
     users = bring(workspace, what.cwd)
     secret = first_start.variables(users)
-    argv = ("sh", "-c", CLAUDE, "claude", what.session or "-", "claude", *what.argv[1:])
-    return replace(what, argv=argv, env={**what.env, **secret}, passes=tuple(secret))
+    first = ("claude", what.session or "-", what.stdin)  # the prompt is read in there
+    argv = ("sh", "-c", CLAUDE, *first, "claude", *what.argv[1:])
+    env = {**what.env, **secret}
+    return replace(what, argv=argv, env=env, passes=tuple(secret), stdin="")
 
 
 def inside(what: Start, workspace: Named) -> Start:
@@ -182,4 +185,6 @@ def _put(to: Path, content: bytes) -> None:
         owner = to.parent.stat()
         if owner.st_uid != os.getuid():
             os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+    if to.is_dir() and not to.is_symlink():
+        shutil.rmtree(to)
     Path(stage).rename(to)

@@ -31,7 +31,7 @@ from ..errors import Kind, MooringError, command, usage
 from ..registry import Row
 from . import container, outside
 from .launch import Start, own_variables, spec_of
-from .places import git_dir_of, guard_settings
+from .places import git, git_dir_of, guard_settings
 
 FOLDER = ".devcontainer"
 NAMES = (f"{FOLDER}/devcontainer.json", ".devcontainer.json")
@@ -433,9 +433,15 @@ _ADMIN = ("gitdir", "commondir", "config.worktree")
 
 def _guarded(worktree: Path, common: Path, admin: Path) -> Iterator[str]:
     """What of git's the container can't write: whatever chooses a program that runs outside."""
-    for name in ("hooks", "info"):
+    for name in ("hooks", "info", "modules"):
         (common / name).mkdir(exist_ok=True)
+    asks = git(str(common), "config", "--type", "bool", "--get", "extensions.worktreeConfig")
+    for place in (common, admin) if asks == ["true"] else ():
+        (place / "config.worktree").touch(exist_ok=True)  # git reads it
     modules = sorted((admin / "modules").glob("*"))
+    for path in (admin / "modules", *modules):
+        if path.is_symlink():
+            raise MooringError(f"Cannot keep a container from changing {path}: it is a symlink")
     for path in (
         *(common / name for name in _COMMON),
         *(admin / name for name in _ADMIN),
@@ -491,6 +497,9 @@ def _prepare(place: Place, row: Row) -> None:
     names = ["projects", *(one.name for one in entries if one.access != "copy")]
     if place.share == "workspace":
         own, repos = place.project
+        for path in (f"projects/{own}", f"projects/{repos}", f"projects/{repos}/memory"):
+            if (store / path).is_symlink():
+                raise MooringError(f"Cannot mount {store / path}: it is a symlink")
         names += [f"projects/{own}", f"projects/{repos}", f"projects/{repos}/memory"]
     for name in names:
         _own_directory(mine / name)

@@ -19,16 +19,22 @@ def workspaces(registry: Registry, wanted: Meant, *, ended: bool = False) -> lis
         {
             **of_row(row),
             "session_state": states.get(row.session, "reserved"),
-            "container_state": contained.get(row.container, "gone") if row.container else "",
+            "container_state": _state(row.container, contained),
         }
         for row in rows
     ]
 
 
-def container_states() -> dict[str, str]:
+def _state(name: str, states: dict[str, str] | None) -> str:
+    if not name:
+        return ""
+    return "unknown" if states is None else states.get(name, "gone")
+
+
+def container_states() -> dict[str, str] | None:
     """The state of each container of ours on this host's engine, by name; asked for at once.
 
-    Empty where no engine answers in five seconds.
+    None where no engine answers in five seconds.
     """
     import subprocess  # only here: without a container nothing is asked
 
@@ -37,5 +43,7 @@ def container_states() -> dict[str, str]:
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return {}
+        return None
+    if done.returncode:
+        return None
     return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)

@@ -55,12 +55,14 @@ probe_inside() {{ # CONTAINER: who runs Claude in there: its pids are those of a
   done
   if [ $# -eq 0 ]; then return 0; fi
   while read -r _pid _stat; do
+    case $_pid in '' | *[!0-9]*) continue ;; esac # whoever is in there says that
+    if [ ! -f "$private/claude/$sessions_name/$_pid.json" ]; then continue; fi
     _stat=${{_stat##*) }}
     case $_stat in '' | [ZX]*) continue ;; esac # it only waits to be reaped
     set -- $_stat
     say inside "${{20}} $(head -c 65536 "$private/claude/$sessions_name/$_pid.json")"
   done <<INSIDE
-$(docker exec -- "$_in" sh -c 'for p; do
+$($(command -v timeout >/dev/null && echo timeout -k 1 5) docker exec -- "$_in" sh -c 'for p; do
     if read -r s <"/proc/$p/stat"; then echo "$p $s"; fi; done' sh "$@" 2>/dev/null)
 INSIDE
 }}

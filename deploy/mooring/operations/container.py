@@ -22,6 +22,14 @@ SECONDS = 3600
 
 _ENGINE = r"""
 engine() { docker "$@" 8>&- 9>&-; }
+limited() { # SECONDS COMMAND...: where the system can
+  if command -v timeout >/dev/null; then timeout -k 1 "$@"; else shift; "$@"; fi
+}
+working() { # what somebody started in the container, a line each; that may not even answer
+  limited 10 docker exec -- "$container" sh -c 'for e in $(grep -ls "MOORING_RUN=" \
+    /proc/[0-9]*/environ); do tr "\000" " " <"${e%environ}cmdline"; echo; done' \
+    2>/dev/null 8>&- 9>&- | tr -cd '[:print:]\n' | head -n 3 | cut -c1-120
+}
 lock "container-$container"
 state_of() { engine container inspect --format '{{.State.Status}}' -- "$container" 2>/dev/null; }
 """
@@ -95,16 +103,18 @@ ENTRY
   case $home in '' | / | /nonexistent | /dev/null) home= ;; esac
 }
 own_dir() { # a container that is gone by now may have put something else there
-  if [ -L "$1" ] || [ -f "$1" ]; then rm -f -- "$1"; fi
+  if [ -L "$1" ] || { [ -e "$1" ] && [ ! -d "$1" ]; }; then rm -f -- "$1"; fi
   mkdir -p -- "$1" || die "Cannot make $1"
 }
+gone() { rm -rf -- "$1" || die "Cannot remove $1"; } # whatever it is
 make_private() { # what is this container's alone; it stays when the container is made anew
   (umask 077 && mkdir -p -- "$private/claude" "$private/home") || die "Cannot make $private"
   own_dir "$private/home/.claude"
-  if [ ! -e "$private/claude/.claude.json" ]; then
-    rm -f -- "$private/claude/.claude.json.new"
-    (umask 077 && printf '%s\n' "$claude_json" >"$private/claude/.claude.json.new") &&
-      mv -f -- "$private/claude/.claude.json.new" "$private/claude/.claude.json" ||
+  _file=$private/claude/.claude.json
+  if [ ! -f "$_file" ] || [ -L "$_file" ]; then
+    gone "$_file"
+    gone "$_file.new"
+    (umask 077 && printf '%s\n' "$claude_json" >"$_file.new") && mv -f -- "$_file.new" "$_file" ||
       die "Cannot write to $private"
   fi
   # Made by us, so that they don't become root's.
@@ -112,7 +122,7 @@ make_private() { # what is this container's alone; it stays when the container i
   if [ -n "$share_projects" ]; then
     for _name in $project; do own_dir "$private/claude/projects/$_name"; done; fi
   for _name in $copies; do
-    rm -f -- "$private/claude/$_name"
+    gone "$private/claude/$_name"
     if [ -f "$store/$_name" ]; then cp -L -- "$store/$_name" "$private/claude/$_name"; fi
   done
   if [ "${run_as%%:*}" != "${owner%%:*}" ] && [ "${owner%%:*}" = 0 ]; then
@@ -131,22 +141,47 @@ mount_store() {
   done
   if [ -n "$share_projects" ]; then # this workspace's own, and what its repo remembers
     set -- $project
+    shared_dirs="$store/projects/$1$nl$store/projects/$2$nl$store/projects/$2/memory"
+    no_links
     (umask 077 && mkdir -p -- "$store/projects/$1" "$store/projects/$2/memory")
     mount "$store/projects/$1" "$_to/projects/$1"
     mount "$store/projects/$2/memory" "$_to/projects/$2/memory"
   fi
 }
+shared_dirs= # what other containers can write to, too: a link there could lead anywhere
+no_links() {
+  while IFS= read -r _dir; do
+    if [ -L "$_dir" ]; then
+      engine rm --force -- "$container" >/dev/null 2>&1
+      die "Cannot mount $_dir: it is a symlink, which a container may have put there" \
+        "hint: ls -ld $(quoted "$_dir")"
+    fi
+  done <<DIRS
+$shared_dirs
+DIRS
+}
 mount_repo() { # at the same paths: a worktree's pointers are absolute
   find_admin
   [ -n "$w_admin" ] || die "Cannot mount $path: git does not know it as a worktree"
-  mkdir -p -- "$common/hooks" "$common/info" || die "Cannot write to $common"
+  mkdir -p -- "$common/hooks" "$common/info" "$common/modules" || die "Cannot write to $common"
+  if [ "$(quiet_git config --file "$common/config" --type bool --get \
+    extensions.worktreeConfig 2>/dev/null)" = true ]; then
+    for _file in "$common/config.worktree" "$w_admin/config.worktree"; do # git reads them
+      if [ ! -e "$_file" ] && [ ! -L "$_file" ]; then : >"$_file"; fi; done
+  fi
   mount "$path" "$path"
   mount "$common" "$common"
   for _name in config config.worktree hooks info modules worktrees; do
     guarded "$common/$_name"; done
   mount "$w_admin" "$w_admin"
   for _name in gitdir commondir config.worktree; do guarded "$w_admin/$_name"; done
-  for _sub in "$w_admin"/modules/*; do guarded "$_sub/config"; guarded "$_sub/hooks"; done
+  if [ -e "$w_admin/modules" ] || [ -L "$w_admin/modules" ]; then
+    while IFS= read -r _sub; do # find follows no link
+      if [ -n "$_sub" ]; then guarded "$_sub"; fi
+    done <<MODULES
+$(find "$w_admin/modules" \( -name config -type f -o -name hooks -type d \) -prune -print)
+MODULES
+  fi
   guarded "$path/.git"
   if [ -n "$guard" ]; then guarded "$guard"; fi
 }
@@ -202,6 +237,12 @@ said=$(engine container inspect --format '{{index .Config.Labels "mooring.digest
 state=$(state_of)
 if [ "$state" = dead ]; then anew=yes; fi
 if [ -n "$there" ] && { [ "$said" != "$label" ] || [ -n "$anew" ]; }; then
+  _busy=$(if [ -z "$recreate" ] && [ "$state" = running ]; then working; fi)
+  if [ -n "$_busy" ]; then
+    echo "the container stays as it is: this runs in it: $_busy"
+    echo "hint: mooring new $topic --recreate --launch none    # ends it"
+    exit 0
+  fi
   engine rm --force -- "$container" >/dev/null || die "Cannot remove the container $container"
   there=
 fi
@@ -212,6 +253,7 @@ elif [ "$state" != running ]; then
   engine start -- "$container" >"$progress" 2>&1 ||
     die "Cannot start the container $container: $(why)"
 fi
+no_links # also since: what is mounted is what was looked at
 left=60
 while :; do
   case $(engine container inspect --format \
@@ -243,6 +285,12 @@ went() { # LABEL: those are gone
   fi
 }
 if [ -n "$container" ]; then went "mooring.look=$container"; fi
+if [ -n "$container" ] && [ -z "$force" ] && [ "$(state_of)" = running ]; then
+  _busy=$(working)
+  if [ -n "$_busy" ]; then
+    die "Cannot end the container of $topic: this runs in it: $_busy" \
+      "hint: mooring end $topic --force    # ends it"; fi
+fi
 if [ -n "$whole" ]; then
   went "mooring.worktree=$worktree"
   rm -f -- "$private/devcontainer.json"
@@ -268,9 +316,10 @@ def container(workspace: Workspace) -> Iterator[PyinfraCommand]:
         return
     if not workspace.remakes_container:
         return
-    inside = workspace.observed.container.inside
-    if inside and not workspace.request.recreate:
-        workspace.tell((f"the container stays as it is: Claude runs in it, {inside[0].session}",))
+    engine = workspace.observed.container
+    busy = engine.inside or (engine.found and workspace.held)
+    if busy and not workspace.request.recreate:
+        workspace.tell((f"the container stays as it is: Claude runs in it, {workspace.session}",))
         return
     variables = _names(workspace, wanted, record)
     body = fact.PRIVATE + _ENGINE + _IMAGE + _MAKE + _HAVE
