@@ -167,3 +167,12 @@ def test_a_store_of_its_own_is_not_changed_under_a_conversation(box: Desk) -> No
         assert "the container's own store" in done.stderr
     box.turn("resume", "own", say="delta")
     assert box.heard("gamma", "delta") == ["gamma", "delta"]
+
+
+def test_a_conversation_of_its_own_store_is_known_as_recorded(box: Desk) -> None:
+    box.new(TOPIC, "--set", "claude.share=none")
+    session = box.row(TOPIC)["session"]
+    script = 'claude -p --session-id "$CLAUDE_SESSION_ID" hello'
+    box.mooring("run", TOPIC, "--", "sh", "-c", script)
+    assert box.sessions() == {session: "recorded"}
+    assert box.row(TOPIC)["session_state"] == "recorded"

@@ -17,6 +17,7 @@ class Sight:
         """Look at Claude's pid files and at our leases."""
         self._registry = registry
         self._store = transcripts.store()
+        self._own_stores = {row.session: row.store for row in registry.rows() if row.store}
         self._running = {*live.running(self._store), *registry.leases(live.holds(self._store))}
 
     def state(self, row: SessionRow) -> str:
@@ -33,7 +34,8 @@ class Sight:
 
     def _captured(self, row: SessionRow) -> bool:
         """Whether there is a transcript that nobody has noted yet: where Claude puts it first."""
-        project = self._store / "projects" / transcripts.slug(os.path.realpath(row.worktree))
+        store = Path(self._own_stores.get(row.session_id, self._store))
+        project = store / "projects" / transcripts.slug(os.path.realpath(row.worktree))
         path = Path(row.transcript) if row.transcript else project / f"{row.session_id}.jsonl"
         try:
             found = path.stat()
