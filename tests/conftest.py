@@ -1,4 +1,4 @@
-"""The fixtures that all tests share: a person, their repo and its origin, Claude and its stub."""
+"""The fixtures that all tests share: a person, their repo, its origin, Claude, its stub, Docker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.claude.stub import MessagesStub
+from tests.containers.engine import Engine, find_engine
+from tests.containers.images import ROOT, VSCODE, have_image
 from tests.support import CLAUDES, Person, commit, make_home, make_person, make_repo
 
 
@@ -64,3 +66,21 @@ def claude_person(person: Person, stub: MessagesStub) -> Person:
 def any_claude_person(request: pytest.FixtureRequest, person: Person, stub: MessagesStub) -> Person:
     """`claude_person` with the current Claude CLI, and again with the oldest supported one."""
     return person.with_claude(stub, request.param)
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """The Docker engine of this run."""
+    return find_engine(tmp_path_factory.mktemp("docker-config"))
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image with nobody but root, and a shell, git and their like in it."""
+    return have_image(engine, ROOT, tmp_path_factory.getbasetemp().parent)
+
+
+@pytest.fixture(scope="session")
+def vscode_image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Another, which runs things as `vscode`, with the uid 1000."""
+    return have_image(engine, VSCODE, tmp_path_factory.getbasetemp().parent)

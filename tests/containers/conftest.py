@@ -1,4 +1,4 @@
-"""The engine, its images, and a person who uses both."""
+"""A person who uses the Docker engine, and their desk."""
 
 from __future__ import annotations
 
@@ -11,27 +11,8 @@ import pytest
 from tests.claude.desk import Desk
 from tests.claude.stub import MessagesStub
 from tests.claude.terminal import ready
-from tests.containers.engine import Engine, find_engine
-from tests.containers.images import ROOT, VSCODE, have_image
+from tests.containers.engine import Engine
 from tests.support import Person
-
-
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """The Docker engine of this run."""
-    return find_engine(tmp_path_factory.mktemp("docker-config"))
-
-
-@pytest.fixture(scope="session")
-def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An image with nobody but root, and a shell, git and their like in it."""
-    return have_image(engine, ROOT, tmp_path_factory.getbasetemp().parent)
-
-
-@pytest.fixture(scope="session")
-def vscode_image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Another, which runs things as `vscode`, with the uid 1000."""
-    return have_image(engine, VSCODE, tmp_path_factory.getbasetemp().parent)
 
 
 @pytest.fixture
