@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.claude.desk import Desk
+from tests.containers.engine import Engine
 
 TOPIC = "fix-login"
 
@@ -49,3 +50,15 @@ def test_what_the_person_changed_at_the_host_is_theirs(box: Desk) -> None:
     box.turn("resume", TOPIC, say="gamma")
     box.turn("resume", TOPIC, "--in", "host", say="delta")
     assert box.heard("alpha", "beta", "gamma", "delta") == ["alpha", "beta", "gamma", "delta"]
+
+
+def test_a_container_that_was_entered_by_hand(box: Desk, engine: Engine) -> None:
+    proof = box.person.home / "proof"
+    box.turn("new", TOPIC, "--in", "host", say="alpha")
+    box.new(TOPIC)
+    row = box.row(TOPIC)
+    script = f"cd {row['worktree']}; cat >.claude/settings.json"
+    engine.docker("exec", "-i", row["container"], "sh", "-c", script, input=hook(proof))
+    done = box.turn("resume", TOPIC, "--in", "host", say="beta", check=False)
+    assert done.returncode == 4
+    assert not proof.exists()

@@ -100,11 +100,12 @@ for e in $(grep -ls "{RUN}=$1" /proc/[0-9]*/environ); do
 
 
 def _started(workspace: Named) -> None:
-    """Have the container running: it isn't after the host was."""
+    """Have the container running: it isn't after the host was started again."""
+    words = (workspace.topic, "--agent", workspace.agent, "--repo", workspace.source)
     if shutil.which("docker") is None:
         raise MooringError(
             f"Cannot enter the container of {workspace.topic!r}: there is no `docker` here",
-            command("mooring", "resume", workspace.topic, "--in", "host"),
+            command("mooring", "resume", *words, "--in", "host"),
         )
     argv = ["docker", "start", "--", workspace.container]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -112,7 +113,7 @@ def _started(workspace: Named) -> None:
         why = done.stderr.strip().split("\n")[0].removeprefix("Error response from daemon: ")
         raise MooringError(
             f"Cannot enter the container of {workspace.topic!r}: {why}",
-            command("mooring", "new", workspace.topic, "--launch", "none"),
+            command("mooring", "new", *words, "--launch", "none"),
         )
 
 
@@ -170,9 +171,13 @@ def bring(workspace: Named, worktree: str) -> Any:
 def _read(path: Path) -> Any:
     """The JSON in a file, None if it has none: whoever is in the container may have written it."""
     try:
-        return json.loads(safely.read(path) or b"")
-    except ValueError:
+        return json.loads(safely.read(path, _MOST) or b"")
+    except (ValueError, RecursionError):
         return None
+
+
+_MOST = 64 << 20
+"""Bytes of a `.claude.json`, which has the history of every project."""
 
 
 def _put(to: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from ..claude import hooks
 from ..errors import MooringError, OccupiedError, command, usage
 from ..model import Needs, Record
 from ..registry import Registry, Row
-from . import launch, prompt
+from . import launch, outside, prompt
 from .answer import of_record
 from .lookup import Meant, data_of, of
 from .places import is_repo, standing_in
@@ -68,8 +68,8 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
     Raises MooringError with the reason if it can't be had; OccupiedError, before anything is
     changed, if a conversation is to begin where there is one.
     """
-    outside = data.get("place") == DEVCONTAINER
-    data = {**data, "place": "host"} if outside else data
+    beside = data.get("place") == DEVCONTAINER
+    data = {**data, "place": "host"} if beside else data
     outcome = runner.run("workspace", data, report, dry=dry)
     workspace = outcome.workspace
     record = workspace.record
@@ -77,6 +77,8 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
         record = None if workspace.pending else workspace.wanted
     if record is None:
         return _unknown(outcome.changed, workspace.intentions())
+    if record.container and "container" in outcome.changed and not dry:
+        outside.note_inside(record, record.worktree)
     plan, session = workspace.plan, workspace.session
     transcript = workspace.observed.session.of(session)
     found = workspace.observed.worktree.registered
@@ -90,7 +92,7 @@ def provision(data: dict[str, Any], report: Callable[[str], None], *, dry: bool 
         flags=("--settings", f"{plan.worktree}/{plan.settings}") if flagged else (),
         head=found.head if found else "",
         origin=record.parent if workspace.request.carry else "",
-        container=DEVCONTAINER if outside else workspace.container,
+        container=DEVCONTAINER if beside else workspace.container,
         trusted=workspace.request.trust,
         prompt=f"{plan.worktree}/{plan.prompt}" if said else "",
         intro=prompt.intro(said) if said else (),
