@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -176,3 +177,11 @@ def test_a_conversation_of_its_own_store_is_known_as_recorded(box: Desk) -> None
     box.mooring("run", TOPIC, "--", "sh", "-c", script)
     assert box.sessions() == {session: "recorded"}
     assert box.row(TOPIC)["session_state"] == "recorded"
+
+
+def test_a_worktree_that_was_deleted_comes_back_with_its_container(box: Desk) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    shutil.rmtree(box.row(TOPIC)["worktree"])
+    box.turn("resume", TOPIC, say="beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]
+    assert box.mooring("run", TOPIC, "--", "git", "status", "--short").stdout == ""

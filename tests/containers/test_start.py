@@ -56,7 +56,7 @@ def test_the_users_mcp_servers_come_without_their_tokens(box: Desk, engine: Engi
     box.turn("new", TOPIC, say="alpha")
     script = "cat $CLAUDE_CONFIG_DIR/.claude.json; env"
     inside = box.mooring("run", TOPIC, "--", "sh", "-c", script).stdout
-    assert "${MCP_TOOL_TOKEN}" in inside
+    assert "${MCP_TOOL_TOKEN_" in inside
     assert "planted-secret" not in inside
     assert "planted-secret" not in engine.docker("inspect", box.row(TOPIC)["container"]).stdout
 

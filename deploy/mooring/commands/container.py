@@ -87,7 +87,7 @@ def inside(what: Start, workspace: Named) -> Start:
 
 def stopping(container: str, env: Mapping[str, str]) -> tuple[str, ...]:
     """What ends whatever was started in there with that environment (see `variables`)."""
-    return ("docker", "exec", container, "sh", "-c", _STOP, "stop", env[RUN])
+    return ("docker", "exec", "--workdir", "/", container, "sh", "-c", _STOP, "stop", env[RUN])
 
 
 RUN = "MOORING_RUN"

@@ -54,6 +54,7 @@ probe_inside() {{ # CONTAINER: who runs Claude in there: its pids are those of a
     if [ -f "$_file" ] && [ ! -L "$_file" ]; then set -- "$@" "$_pid"; fi
   done
   if [ $# -eq 0 ]; then return 0; fi
+  _limit=$(command -v timeout >/dev/null && echo timeout -k 1 5)
   while read -r _pid _stat; do
     case $_pid in '' | *[!0-9]*) continue ;; esac # whoever is in there says that
     if [ ! -f "$private/claude/$sessions_name/$_pid.json" ]; then continue; fi
@@ -62,7 +63,7 @@ probe_inside() {{ # CONTAINER: who runs Claude in there: its pids are those of a
     set -- $_stat
     say inside "${{20}} $(head -c 65536 "$private/claude/$sessions_name/$_pid.json")"
   done <<INSIDE
-$($(command -v timeout >/dev/null && echo timeout -k 1 5) docker exec -- "$_in" sh -c 'for p; do
+$($_limit docker exec --workdir / -- "$_in" sh -c 'for p; do
     if read -r s <"/proc/$p/stat"; then echo "$p $s"; fi; done' sh "$@" 2>/dev/null)
 INSIDE
 }}

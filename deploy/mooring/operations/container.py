@@ -26,9 +26,11 @@ limited() { # SECONDS COMMAND...: where the system can
   if command -v timeout >/dev/null; then timeout -k 1 "$@"; else shift; "$@"; fi
 }
 working() { # what somebody started in the container, a line each; that may not even answer
-  limited 10 docker exec -- "$container" sh -c 'for e in $(grep -ls "MOORING_RUN=" \
-    /proc/[0-9]*/environ); do tr "\000" " " <"${e%environ}cmdline"; echo; done' \
-    2>/dev/null 8>&- 9>&- | tr -cd '[:print:]\n' | head -n 3 | cut -c1-120
+  # Docker says on stdout why it could not.
+  _said=$(limited 10 docker exec --workdir / -- "$container" sh -c '
+    for e in $(grep -ls "MOORING_RUN=" /proc/[0-9]*/environ)
+    do tr "\000" " " <"${e%environ}cmdline"; echo; done; :' 2>/dev/null 8>&- 9>&-) || return 0
+  printf '%s\n' "$_said" | tr -cd '[:print:]\n' | head -n 3 | cut -c1-120
 }
 lock "container-$container"
 state_of() { engine container inspect --format '{{.State.Status}}' -- "$container" 2>/dev/null; }
@@ -237,7 +239,8 @@ said=$(engine container inspect --format '{{index .Config.Labels "mooring.digest
 state=$(state_of)
 if [ "$state" = dead ]; then anew=yes; fi
 if [ -n "$there" ] && { [ "$said" != "$label" ] || [ -n "$anew" ]; }; then
-  _busy=$(if [ -z "$recreate" ] && [ "$state" = running ]; then working; fi)
+  # In a worktree that was made again nothing can go on.
+  _busy=$(if [ -z "$anew" ] && [ "$state" = running ]; then working; fi)
   if [ -n "$_busy" ]; then
     echo "the container stays as it is: this runs in it: $_busy"
     echo "hint: mooring new $topic --recreate --launch none    # ends it"
