@@ -64,7 +64,9 @@ probe_inside() {{ # CONTAINER: who runs Claude in there: its pids are those of a
     say inside "${{20}} $(head -c 65536 "$private/claude/$sessions_name/$_pid.json")"
   done <<INSIDE
 $($_limit docker exec --workdir / -- "$_in" sh -c 'for p; do
-    if read -r s <"/proc/$p/stat"; then echo "$p $s"; fi; done' sh "$@" 2>/dev/null)
+    if read -r s <"/proc/$p/stat"; then echo "$p $s"; fi; done
+    sleep 0.1 # else an engine with much to do can lose it: moby/moby#27289
+    ' sh "$@" 2>/dev/null)
 INSIDE
 }}
 """

@@ -29,7 +29,8 @@ working() { # what somebody started in the container, a line each; that may not 
   # Docker says on stdout why it could not.
   _said=$(limited 10 docker exec --workdir / -- "$container" sh -c '
     for e in $(grep -ls "MOORING_RUN=" /proc/[0-9]*/environ)
-    do tr "\000" " " <"${e%environ}cmdline"; echo; done; :' 2>/dev/null 8>&- 9>&-) || return 0
+    do tr "\000" " " <"${e%environ}cmdline"; echo; done
+    sleep 0.1 || :' 2>/dev/null 8>&- 9>&-) || return 0
   printf '%s\n' "$_said" | tr -cd '[:print:]\n' | head -n 3 | cut -c1-120
 }
 lock "container-$container"
