@@ -221,12 +221,12 @@ class Workspace:
             )
         if record.state is not State.ENDED:
             self._check_cache()
+            judge(self.request, self.observed, self.session)
             if self.held and not self.request.force:
                 raise MooringError(
-                    f"Cannot end {self.request.topic!r}: Claude is running there, or just starting",
+                    f"Cannot end {self.request.topic!r}: Claude is just starting there",
                     command("mooring", "end", *self.request.words, "--force", note="all the same"),
                 )
-            judge(self.request, self.observed, self.session)
 
     def _check_cache(self) -> None:
         """Raise MooringError if the repo's clone is gone: then nobody can judge what would go."""

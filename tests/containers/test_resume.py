@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.claude.desk import Desk
+from tests.claude.terminal import Terminal
 from tests.containers.engine import Engine
 from tests.support import need, until
 
@@ -185,3 +186,18 @@ def test_a_worktree_that_was_deleted_comes_back_with_its_container(box: Desk) ->
     box.turn("resume", TOPIC, say="beta")
     assert box.heard("alpha", "beta") == ["alpha", "beta"]
     assert box.mooring("run", TOPIC, "--", "git", "status", "--short").stdout == ""
+
+
+def test_claude_that_is_just_starting_is_not_ended(box: Desk) -> None:
+    """At a first dialogue it has no pid file yet, but the lease of its session."""
+    (box.person.home / ".claude.json").write_text("{}")  # it will ask whether the key may be used
+    with Terminal(
+        box.person, "mooring", "new", TOPIC, "--launch", "exec", cwd=box.repo
+    ) as terminal:
+        until(lambda: "API key" in terminal.screen)
+        done = box.mooring("end", TOPIC, check=False)
+        assert done.returncode == 1
+        assert "Claude is just starting there" in done.stderr
+        drift = ("--set", "container.memory=64m")
+        done = box.mooring("new", TOPIC, "--launch", "none", *drift)
+        assert "stays as it is" in done.stderr

@@ -27,7 +27,8 @@
             chmod +x $out/bin/${name}
           '';
           python3Packages = genAttrs [
-            "click" "hatchling" "jinja2" "msgspec" "pathspec" "peewee" "platformdirs" "pyinfra" "pyyaml"
+            "click" "docker" "hatchling" "jinja2" "msgspec" "pathspec" "peewee" "platformdirs" "pyinfra"
+            "pyyaml"
           ] (name: build name "mkdir $out") // {
             buildPythonApplication = arguments:
               program arguments.pname "python3 -m ${arguments.pname}" // arguments;
