@@ -62,3 +62,11 @@ def test_a_container_that_was_entered_by_hand(box: Desk, engine: Engine) -> None
     done = box.turn("resume", TOPIC, "--in", "host", say="beta", check=False)
     assert done.returncode == 4
     assert not proof.exists()
+
+
+def test_claudes_own_worktrees_are_not_looked_at(box: Desk) -> None:
+    box.turn("new", TOPIC, say="alpha")
+    script = "mkdir -p .claude/worktrees/x; echo '{}' >.claude/worktrees/x/settings.json"
+    box.mooring("run", TOPIC, "--", "sh", "-c", script)
+    box.turn("resume", TOPIC, "--in", "host", say="beta")
+    assert box.heard("alpha", "beta") == ["alpha", "beta"]

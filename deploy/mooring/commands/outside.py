@@ -22,6 +22,9 @@ from ..model import Key
 PLACES = (".claude", ".mcp.json")
 """What of a worktree Claude's settings, and programs that they name, are in."""
 
+NOT_RUN = "worktrees"
+"""Where in `.claude` Claude Code puts worktrees of its own: whole checkouts, no settings."""
+
 _MOST = 16 << 20
 
 
@@ -74,6 +77,8 @@ def _files(worktree: Path) -> Iterator[Path]:
             yield place
             continue
         for directory, directories, names in os.walk(place):
+            if Path(directory) == place and NOT_RUN in directories:
+                directories.remove(NOT_RUN)
             links = [each for each in directories if (Path(directory) / each).is_symlink()]
             yield from (Path(directory) / each for each in (*names, *links))
 
