@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import docker
 from docker.errors import NotFound
@@ -186,13 +187,13 @@ class Volume:
             elif path not in held.files:
                 held.files[path] = _read_member(member, file, path, sizes.get(path), into)
 
-    def _members(self, top: str) -> Iterator[tuple[tarfile.TarInfo, io.BufferedIOBase | None]]:
+    def _members(self, top: str) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
         """What the engine's archive of a path has; the content of plain files only."""
         with engine.told(f"read {top} of the volume {self.name!r}"), suppress(NotFound):
             stream, _ = self._inside.container.get_archive(f"{PLACE}/{top}")
             with tarfile.open(fileobj=_Stream(stream), mode="r|") as tar:
                 for member in tar:
-                    yield member, tar.extractfile(member) if member.isreg() else None  # type: ignore[misc]
+                    yield member, tar.extractfile(member) if member.isreg() else None
 
     def staging(self) -> Path | None:
         """See Place."""
@@ -219,7 +220,7 @@ class Volume:
     def _check(self, what: Bring, stage: str) -> None:
         """Read what was staged. Raises MooringError unless all of it is as it should be."""
         there = {
-            member.name.rpartition("/")[2]: digested(chunks(file))[1]  # type: ignore[arg-type]
+            member.name.rpartition("/")[2]: digested(chunks(file))[1]
             for member, file in self._members(stage)
             if file is not None
         }
@@ -269,12 +270,12 @@ def inner(top: str, name: str) -> str | None:
 
 def _read_member(
     member: tarfile.TarInfo,
-    file: io.BufferedIOBase,
+    file: IO[bytes],
     path: str,
     at: int | None,
     into: Path | None,
 ) -> File:
-    content = chunks(file)  # type: ignore[arg-type]
+    content = chunks(file)
     if into is not None:
         (into / path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         content = _kept(content, into / path)
