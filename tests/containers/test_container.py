@@ -399,3 +399,10 @@ def test_two_runs_at_once_make_one_container(box: Desk, engine: Engine) -> None:
     own = [line for line in listed.stdout.splitlines() if str(box.repo) in line]
     assert [line.split(" ")[0] for line in own] == [box.row(TOPIC)["container"]]
     assert made(box)["changed"] == []
+
+
+def test_an_engine_that_is_away_is_not_taken_for_containers_that_are_gone(box: Desk) -> None:
+    made(box)
+    off = {"DOCKER_HOST": f"unix://{box.person.home}/none.sock"}
+    rows = json.loads(box.mooring("list", "--json", env=off).stdout)
+    assert [row["container_state"] for row in rows] == ["unknown"]
